@@ -1,0 +1,34 @@
+"""An embedding index for photographs of specimens, with clusters that keep their identity while it grows.
+
+    with morphoindex.open("moths", create=True) as index:
+        index.add("photos/", labels="folder")
+        for cluster in index.cluster(threshold=0.8).clusters:
+            print(cluster.id, cluster.size)
+
+`open` returns an `Index`; `errors` holds everything that can be raised. Nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from morphoindex import errors
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.index import Index
+    from morphoindex.indexer.opening import open
+
+__version__ = "0.1.0.dev0"
+__all__ = ["Index", "__version__", "errors", "open"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "open":
+        from morphoindex.indexer.opening import open
+
+        return open
+    if name == "Index":
+        from morphoindex.indexer.index import Index
+
+        return Index
+    raise AttributeError(f"module 'morphoindex' has no attribute {name!r}")
