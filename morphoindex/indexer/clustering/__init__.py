@@ -1,0 +1,1 @@
+"""Clustering kernels: arrays in, arrays out, no I/O."""

@@ -1,0 +1,1 @@
+"""Selection kernels: arrays in, arrays out, no I/O."""
