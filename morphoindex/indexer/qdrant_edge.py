@@ -44,6 +44,9 @@ FLUSH_EVERY = 20_000  # points; reading so many from the log again takes half a 
 # Kilobytes of vectors without a search graph from which `optimize` builds one. Looking at 100 MB takes some 7 ms on two
 # cores, the graph 0.6 ms; building it takes over a minute, and setting payloads takes the points out of it again.
 GRAPH_FROM_KB = 100_000
+# Free space that Edge must find before it opens or writes. It writes to files mapped into memory, with holes in them:
+# where the disk has no block for a hole, the system kills the process (SIGBUS), and nobody gets to say why.
+ROOM = 96 << 20
 
 KINDS = {
     "keyword": edge.PayloadSchemaType.Keyword,
@@ -90,6 +93,7 @@ class EdgeStore:
         with _translated(folder):
             folder.mkdir(parents=True, exist_ok=True)
             try:
+                _check_room(folder)
                 shard = edge.EdgeShard.create(str(folder), config)
                 shard.flush()
                 _write_record(folder, vectors, 0)
@@ -110,7 +114,12 @@ class EdgeStore:
         name = choose_vector(vectors, vector_name, f"The store in {folder}")
         if points and not any(folder.glob("segments/*/segment.json")):
             raise _damaged(folder, "its segments are missing")  # Edge would go on with an empty store
+        if points and any(
+            not path.with_name("version.info").is_file() for path in folder.glob("segments/*/segment.json")
+        ):
+            raise _damaged(folder, "version.info of a segment is missing")  # Edge would delete the segment
         with _translated(folder, opening=True):
+            _check_room(folder)
             shard = edge.EdgeShard.load(str(folder))
             try:
                 _verify(shard, folder, vectors, points)
@@ -236,6 +245,7 @@ class EdgeStore:
     def _writing(self, points: int) -> Iterator[Any]:
         """The shard, for a write of so many points; before the first one, the record says that the count is open."""
         with self._reading() as shard:
+            _check_room(self.folder)
             if self._clean:
                 _write_record(self.folder, self.vectors, None)
                 self._clean = False
@@ -254,6 +264,12 @@ class EdgeStore:
         values = (record.vector or {}).get(self.vector_name) if vectors else None
         vector = None if values is None else np.array(values, dtype=np.float32)
         return Point(str(record.id), record.payload or {}, vector)
+
+
+def _check_room(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < ROOM:
+        raise StoreError(f"The disk that holds {folder} is full ({free >> 20} MB free): make room and try again.")
 
 
 def _index_kinds(shard: Any) -> dict[str, str]:

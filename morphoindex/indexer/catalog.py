@@ -1,0 +1,366 @@
+"""The catalog: tables over the index in DuckDB, derived from the store and the journal, and the ledger of paths."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from morphoindex.errors import IndexDamaged, IndexTooNew, StoreError, UsageError
+from morphoindex.indexer.migrations import MIGRATIONS
+from morphoindex.indexer.specimen import FileRecord, Specimen
+from morphoindex.indexer.views import make_views, records
+
+FILE = "catalog.duckdb"
+REBUILD = "`morphoindex rebuild` makes it again from the store and the journal"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A path that could not become a specimen, and why. `size` and `mtime_ns` as in FileRecord.
+
+    The one thing in the catalog that is derived from nothing: who loses it has the next `add` look at the path again.
+    """
+
+    root: str
+    path: str
+    reason: str
+    size: int | None
+    mtime_ns: int | None
+    seen: str
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """What the ledger knows of a path; `state` is "present", "closed" or "refused"."""
+
+    state: str
+    reason: str | None
+    id: str | None
+    size: int | None
+    mtime_ns: int | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The answer to a query: column names, and rows as they come from DuckDB."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+class Catalog:
+    """The DuckDB file of an index.
+
+    Args:
+        folder: the index folder; the file is made where there is none. None: in memory, gone when closed.
+        name: of the file.
+
+    Raises:
+        IndexDamaged: the file is there but is not a readable catalog.
+        IndexTooNew: a later version wrote it.
+    """
+
+    def __init__(self, folder: Path | None, name: str = FILE) -> None:
+        self._path = folder / name if folder else ":memory:"
+        try:
+            if isinstance(self._path, Path) and not (self._path.is_file() and self._path.stat().st_size):
+                self._begin(self._path)
+            self._connection = self._connect()
+            self._migrate()
+        except duckdb.Error as error:
+            self.close()
+            raise IndexDamaged(f"{self._path} is damaged ({_first_line(error)}): {REBUILD}") from error
+        except OSError as error:
+            raise StoreError(f"{self._path} cannot be made: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Write out and let go of the file."""
+        self._connection.close()
+
+    # -- what the index writes ---------------------------------------------------------------------------------
+
+    def put(self, specimens: Sequence[Specimen], refused: Sequence[Refused] = (), revision: int | None = None) -> None:
+        """Take in specimens with their paths, and refused paths, in one transaction.
+
+        Args:
+            specimens: as they stand in the store now; rows of the same id are replaced.
+            refused: paths for the ledger.
+            revision: the catalog has now seen all writes up to here.
+        """
+        with self._transaction() as connection:
+            if specimens:
+                _put_specimens(connection, specimens)
+            if refused:
+                rows = [(r.root, r.path, r.reason, r.size, r.mtime_ns, r.seen) for r in refused]
+                _insert(connection, "refusal", rows)
+            if revision is not None:
+                connection.execute("UPDATE seen SET revision = greatest(revision, ?)", [revision])
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget specimens and their paths."""
+        with self._transaction() as connection:
+            for table in ("path", "specimen"):
+                connection.execute(f"DELETE FROM {table} WHERE id IN (SELECT unnest(?::VARCHAR[]))", [list(ids)])
+
+    def clear(self) -> None:
+        """Forget everything derived from the store."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM specimen; DELETE FROM path; UPDATE seen SET revision = 0")
+
+    def forget_path(self, root: str, path: str) -> None:
+        """Drop a refused path from the ledger, because the refusal no longer holds."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM refusal WHERE root = ? AND path = ?", [root, path])
+
+    def put_runs(self, runs: Sequence[Mapping[str, Any]]) -> None:
+        """Take in the clustering runs of the journal, all of them."""
+        try:
+            rows = [
+                (r["time"], r["method"], json.dumps(r["parameters"]), r["specimens"], r["clusters"], r["noise"])
+                for r in runs
+            ]
+        except KeyError as error:
+            raise IndexDamaged(f"a clustering run in the journal has no {error}: restore it from a backup") from error
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM run")
+            if rows:
+                _insert(connection, "run", rows)
+            connection.execute("UPDATE seen SET runs = ?", [len(rows)])
+
+    def set_labels(self, labels: Sequence[str]) -> None:
+        """Make the views `specimens`, `paths`, `clusters`, `runs` for these label columns."""
+        with self._transaction() as connection:
+            make_views(connection, labels)
+
+    # -- what the index asks ------------------------------------------------------------------------------------
+
+    def revision(self) -> int:
+        """The last write to the store that the catalog has seen."""
+        return int(self._one("SELECT revision FROM seen"))
+
+    def runs_seen(self) -> int:
+        """How many clustering runs of the journal it has taken in."""
+        return int(self._one("SELECT runs FROM seen"))
+
+    def labels_seen(self) -> list[str]:
+        """The label columns that the views have."""
+        return list(json.loads(self._one("SELECT labels FROM seen")))
+
+    def labels_used(self) -> list[str]:
+        """The label columns that specimens have, in order of name."""
+        found = self.query("SELECT DISTINCT unnest(json_keys(labels)) AS label FROM specimen ORDER BY label")
+        return [row[0] for row in found.rows]
+
+    def specimens(self) -> int:
+        """How many specimens it knows."""
+        return int(self._one("SELECT count(*) FROM specimen"))
+
+    def newest(self) -> tuple[int, int]:
+        """The highest revision of a specimen (0 if there is none), and how many have it."""
+        row = self.query("SELECT max(revision), count(*) FROM specimen GROUP BY revision ORDER BY 1 DESC LIMIT 1").rows
+        return (int(row[0][0]), int(row[0][1])) if row else (0, 0)
+
+    def count_paths(self, state: str) -> int:
+        """How many paths of the ledger are "present" or "refused"."""
+        if state == "refused":
+            return int(self._one("SELECT count(*) FROM refusal"))
+        return int(self._one("SELECT count(*) FROM path WHERE state = ?", state))
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are in the index."""
+        found = self.query("SELECT id FROM specimen WHERE id IN (SELECT unnest(?::VARCHAR[]))", list(ids))
+        return {row[0] for row in found.rows}
+
+    def same_size(self, sizes: Sequence[int]) -> set[str]:
+        """Ids of the specimens whose file has one of these sizes: only they can have the same content."""
+        found = self.query("SELECT id FROM specimen WHERE bytes IN (SELECT unnest(?::BIGINT[]))", list(sizes))
+        return {row[0] for row in found.rows}
+
+    def ledger(self, keys: Sequence[tuple[str, str]]) -> list[LedgerEntry | None]:
+        """What is known of these paths, in their order."""
+        found = self.query(
+            f"WITH asked AS (SELECT unnest(?::VARCHAR[]) AS root, unnest(?::VARCHAR[]) AS path, unnest(range(?)) AS i) "
+            f"SELECT i, state, reason, id, size, mtime_ns FROM ({records('asked')}) ORDER BY rank, seen, id",
+            [root for root, _ in keys], [path for _, path in keys], len(keys),
+        )  # fmt: skip
+        entries: list[LedgerEntry | None] = [None] * len(keys)
+        for row in found.rows:  # of several for one path the last counts, as in the view `paths`
+            entries[row[0]] = LedgerEntry(*row[1:])
+        return entries
+
+    def refused(self) -> list[Refused]:
+        """The refused paths, in order of path."""
+        found = self.query("SELECT root, path, reason, size, mtime_ns, seen FROM refusal ORDER BY root, path")
+        return [Refused(*row) for row in found.rows]
+
+    def contents(self, table: str) -> Counter[tuple[object, ...]]:
+        """The rows of `specimen`, `path` or `run`, to compare two catalogs."""
+        return Counter(self.query(f"SELECT * FROM {table}").rows)
+
+    def query(self, sql: str, *parameters: Any) -> Table:
+        """Run a statement of ours and fetch all of its rows.
+
+        Raises:
+            StoreError: DuckDB failed.
+        """
+        try:
+            cursor = self._connection.execute(sql, parameters)
+            columns = tuple(column[0] for column in cursor.description or ())
+            return Table(columns, tuple(cursor.fetchall()))
+        except duckdb.Error as error:
+            raise StoreError(f"the catalog failed ({_first_line(error)}); {_way_out(error)}") from error
+
+    def ask(self, sql: str) -> Table:
+        """Run a person's statement: it can read the tables, and nothing else of this machine.
+
+        Raises:
+            UsageError: the statement is wrong, or wants to write or to leave the index.
+        """
+        self._connection.close()
+        try:
+            with duckdb.connect(str(self._path), read_only=True, config={"threads": 1}) as connection:
+                connection.execute(_CONFINED)
+                _check_statement(connection, sql)
+                cursor = connection.execute(sql)
+                return Table(tuple(column[0] for column in cursor.description or ()), tuple(cursor.fetchall()))
+        except duckdb.Error as error:
+            raise UsageError(f"sql: {error}") from error
+        finally:
+            self._connection = self._connect()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        try:
+            return duckdb.connect(str(self._path), config={"threads": 1})
+        except duckdb.Error as error:
+            raise IndexDamaged(f"{self._path} cannot be opened ({_first_line(error)}): {REBUILD}") from error
+
+    def _begin(self, path: Path) -> None:
+        """Make the file beside its place first: a kill in the middle of that would leave one that is damaged."""
+        beside = path.with_name(path.name + ".begun")
+        for left in (beside, beside.with_name(beside.name + ".wal"), path.with_name(path.name + ".wal")):
+            left.unlink(missing_ok=True)
+        self._path = beside
+        self._connection = self._connect()
+        self._migrate()
+        self.close()
+        beside.replace(path)
+        self._path = path
+
+    def _migrate(self) -> None:
+        connection = self._connection
+        connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER)")
+        row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+        version = row[0] if row and row[0] is not None else 0
+        if version > len(MIGRATIONS):
+            self.close()
+            raise IndexTooNew(
+                f"{self._path} was written by a later version of morphoindex (schema {version}, this one knows "
+                f"{len(MIGRATIONS)}): upgrade with `pip install -U morphoindex`"
+            )
+        if version == len(MIGRATIONS):
+            return
+        with self._transaction():  # the views, too, are of this version then, or everything is as it was
+            for number in range(version + 1, len(MIGRATIONS) + 1):
+                MIGRATIONS[number - 1](connection)
+                connection.execute("INSERT INTO schema_version VALUES (?)", [number])
+            make_views(connection, self.labels_seen())
+
+    def _one(self, sql: str, *parameters: Any) -> Any:
+        return self.query(sql, *parameters).rows[0][0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            with suppress(duckdb.Error):  # a failed commit has ended it already
+                connection.rollback()
+            if isinstance(error, duckdb.Error):
+                raise StoreError(f"the catalog cannot be written ({_first_line(error)}); {_way_out(error)}") from error
+            raise
+
+
+def _check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Raise UsageError for what is not one query.
+
+    What hides in one, such as `WITH x AS (COPY …)`, is stopped by `_CONFINED`.
+    """
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        raise UsageError(f"sql: {len(statements) or 'no'} statements: give one, such as SELECT * FROM specimens")
+    if statements[0].type != duckdb.StatementType.SELECT:
+        raise UsageError(f"sql: {statements[0].type.name} is not allowed: only asking is (SELECT, DESCRIBE, SUMMARIZE)")
+
+
+def _specimen_row(specimen: Specimen) -> tuple[Any, ...]:
+    capture = specimen.capture
+    return (
+        specimen.id, specimen.sha256, specimen.width, specimen.height, specimen.format, specimen.bytes,
+        capture.get("time"), capture.get("camera"), capture.get("latitude"), capture.get("longitude"),
+        "; ".join(specimen.notes), specimen.cluster, specimen.probability, specimen.added,
+        json.dumps(dict(specimen.labels), ensure_ascii=False), specimen.revision,
+    )  # fmt: skip
+
+
+def _put_specimens(connection: duckdb.DuckDBPyConnection, specimens: Sequence[Specimen]) -> None:
+    _insert(connection, "specimen", [_specimen_row(specimen) for specimen in specimens])
+    connection.execute("DELETE FROM path WHERE id IN (SELECT unnest(?::VARCHAR[]))", [[s.id for s in specimens]])
+    present = [_path_row("present", s, r) for s in specimens for r in s.paths]
+    closed = [_path_row("closed", s, r) for s in specimens for r in s.former_paths]
+    if present or closed:
+        _insert(connection, "path", present + closed)
+    if present:
+        connection.execute(
+            "DELETE FROM refusal USING (SELECT unnest(?::VARCHAR[]) AS root, unnest(?::VARCHAR[]) AS path) AS taken "
+            "WHERE refusal.root = taken.root AND refusal.path = taken.path",
+            [[row[0] for row in present], [row[1] for row in present]],
+        )
+
+
+def _path_row(state: str, specimen: Specimen, record: FileRecord) -> tuple[Any, ...]:
+    return record.root, record.path, state, specimen.id, record.size, record.mtime_ns, record.seen
+
+
+_TYPES = {
+    "specimen": ("VARCHAR", "VARCHAR", "INTEGER", "INTEGER", "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR", "DOUBLE",
+                 "DOUBLE", "VARCHAR", "VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR", "BIGINT"),
+    "path": ("VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR"),
+    "refusal": ("VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR"),
+    "run": ("VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "BIGINT"),
+}  # fmt: skip
+_KEYED = ("specimen", "refusal")
+
+_CONFINED = """
+    SET python_enable_replacements = false; SET autoinstall_known_extensions = false;
+    SET autoload_known_extensions = false; SET enable_external_access = false;
+    SET disabled_filesystems = 'LocalFileSystem'; SET lock_configuration = true
+"""
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows; where the table has a key, in the place of those of the same key."""
+    lists = [list(column) for column in zip(*rows, strict=True)]
+    columns = ", ".join(f"unnest(?::{kind}[])" for kind in _TYPES[table])
+    connection.execute(f"INSERT {'OR REPLACE ' if table in _KEYED else ''}INTO {table} SELECT {columns}", lists)
+
+
+def _way_out(error: BaseException) -> str:
+    if "No space left" in str(error) or "File too large" in str(error):
+        return "make room on the disk: nothing is lost, and the next command goes on from there"
+    return f"nothing is lost, {REBUILD}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,191 @@
+"""The specimens of an index: the store, which holds them, and the catalog, which follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoindex.errors import IndexDamaged
+from morphoindex.indexer.catalog import Catalog, Refused
+from morphoindex.indexer.filters import Compare, Filter, Key
+from morphoindex.indexer.specimen import Specimen, from_payload, point_id
+from morphoindex.indexer.vectors import FieldKind, Hit, Point, VectorStore
+
+FIELDS: dict[Key, FieldKind] = {
+    "revision": "integer", "cluster": "keyword", "format": "keyword", "capture.camera": "keyword",
+    "capture.time": "datetime", "capture.latitude": "float", "capture.longitude": "float", "width": "integer",
+    "height": "integer",
+}  # fmt: skip
+"""Payload keys with an index, besides the labels."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Specimens side by side with their vectors, in order of id: row i of `matrix` [n, d] belongs to `specimens[i]`."""
+
+    specimens: tuple[Specimen, ...]
+    matrix: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CaughtUp:
+    """What the catalog had missed: specimens written, and specimens that the store no longer has."""
+
+    written: int = 0
+    gone: int = 0
+
+
+class Collection:
+    """The one way to write specimens.
+
+    Every write goes to the store first, under the next revision number, then to the catalog. So whatever is cut off
+    between any two steps, the store has all that the catalog has, but for what was being removed: what it has beyond
+    that bears a higher revision than the catalog has seen, and once that is taken in, the two are equal exactly if
+    their counts are. (`catch_up` also compares the newest revision, which tells of a store that lost its last writes
+    with the power, or was put back from a backup.)
+
+    Attributes:
+        unfinished: a write was cut off, by an error or an interruption; to be opened anew before the next one.
+    """
+
+    def __init__(self, store: VectorStore, catalog: Catalog) -> None:
+        self.store = store
+        self.catalog = catalog
+        self.unfinished = False
+        self._revision = 0
+
+    def catch_up(self) -> CaughtUp:
+        """Bring the catalog up to the store. Where it is, that takes two counts."""
+        self._revision = self.catalog.revision()
+        written = self._take_in(Compare("revision", ">", self._revision))
+        if self._equal():
+            return CaughtUp(written)
+        before = self.catalog.specimens()
+        self.catalog.clear()
+        there = self._take_in(None)
+        return CaughtUp(written + max(0, there - before), max(0, before - there))
+
+    def put(self, specimens: Sequence[Specimen], vectors: NDArray[np.float32], refused: Sequence[Refused] = ()) -> None:
+        """Write specimens whole, with their vectors [n, d], and refused paths for the ledger."""
+        with self._writing():
+            revision = self._next() if specimens else self._revision
+            stamped = [specimen.changed(revision=revision) for specimen in specimens]
+            if stamped:
+                self.store.upsert([_point(one, vector) for one, vector in zip(stamped, vectors, strict=True)])
+            self.catalog.put(stamped, refused, revision)
+
+    def change(self, specimens: Sequence[Specimen]) -> None:
+        """Write the metadata of specimens that are in the store already."""
+        if not specimens:
+            return
+        with self._writing():
+            revision = self._next()
+            stamped = [specimen.changed(revision=revision) for specimen in specimens]
+            self.store.set_payloads([(specimen.payload(), [specimen.point]) for specimen in stamped])
+            self.catalog.put(stamped, revision=revision)
+
+    def assign(self, clusters: Mapping[tuple[str | None, float | None], Sequence[str]]) -> None:
+        """Write cluster memberships: (cluster, probability) → ids of the specimens that now have just these."""
+        if not clusters:
+            return
+        with self._writing():
+            revision = self._next()
+            self.store.set_payloads(
+                [
+                    ({"cluster": cluster, "probability": probability, "revision": revision}, [point_id(i) for i in ids])
+                    for (cluster, probability), ids in clusters.items()
+                ]
+            )
+            self._take_in(Compare("revision", ">=", revision))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete specimens."""
+        with self._writing():
+            self.store.delete([point_id(specimen) for specimen in ids])
+            self.catalog.remove(ids)
+
+    def get(self, ids: Sequence[str]) -> dict[str, Specimen]:
+        """Those of these specimens that are in the store, by id."""
+        found = self.store.retrieve([point_id(specimen) for specimen in ids])
+        return {specimen.id: specimen for specimen in map(specimen_of, found)}
+
+    def vector(self, specimen: str) -> NDArray[np.float32] | None:
+        """The vector [d] of a specimen, None if it is not in the store."""
+        found = self.store.retrieve([point_id(specimen)], vectors=True)
+        return found[0].vector if found else None
+
+    def scroll(self, where: Filter | None = None) -> Iterator[list[Specimen]]:
+        """All specimens that match, batch by batch, in the order of their points."""
+        for points in self.store.scroll(where):
+            yield [specimen_of(point) for point in points]
+
+    def load(self, where: Filter | None = None) -> Vectors:
+        """All specimens that match, with their vectors, in memory."""
+        specimens: list[Specimen] = []
+        parts: list[NDArray[np.float32]] = []
+        for points in self.store.scroll(where, vectors=True):
+            kept = [(specimen_of(point), point.vector) for point in points if point.vector is not None]
+            specimens += [specimen for specimen, _ in kept]
+            if kept:
+                parts.append(np.stack([vector for _, vector in kept]))
+        if not parts:
+            return Vectors((), np.empty((0, 0), np.float32))
+        matrix = np.concatenate(parts)
+        order = sorted(range(len(specimens)), key=lambda i: specimens[i].id)
+        return Vectors(tuple(specimens[i] for i in order), matrix[order])
+
+    def index_fields(self, keys: Iterable[tuple[Key, FieldKind]]) -> None:
+        """Have filters on these keys answered from an index."""
+        for key, kind in keys:
+            self.store.index_field(key, kind)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self.unfinished = True
+        yield
+        self.unfinished = False
+
+    def _next(self) -> int:
+        self._revision += 1
+        return self._revision
+
+    def _equal(self) -> bool:
+        newest, holders = self.catalog.newest()
+        return (
+            self.store.count() == self.catalog.specimens()
+            and self.store.count(Compare("revision", ">=", newest)) == holders
+        )
+
+    def _take_in(self, where: Filter | None) -> int:
+        taken = 0
+        for specimens in self.scroll(where):
+            self._revision = max(self._revision, *(specimen.revision for specimen in specimens))
+            self.catalog.put(specimens)
+            taken += len(specimens)
+        if taken:
+            self.catalog.put((), revision=self._revision)
+        return taken
+
+
+def specimen_of(point: Point | Hit) -> Specimen:
+    """The specimen that a point holds.
+
+    Raises:
+        IndexDamaged: it holds none.
+    """
+    try:
+        return from_payload(point.payload)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise IndexDamaged(
+            f"point {point.id} of the store is not a specimen ({error}): take it out of the store, or restore the "
+            "store from a backup"
+        ) from error
+
+
+def _point(specimen: Specimen, vector: NDArray[np.float32]) -> Point:
+    payload = {key: value for key, value in specimen.payload().items() if value is not None}
+    return Point(specimen.point, payload, vector)

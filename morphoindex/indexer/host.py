@@ -1,0 +1,45 @@
+"""What the parts of an index need of it. `Index` is the one implementation; the parts know only this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from morphoindex.indexer.collection import Collection
+from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.paths import Roots, to_text
+from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.where import Column
+
+
+class Host(Protocol):
+    """An open index, seen from its parts."""
+
+    @property
+    def collection(self) -> Collection:
+        """Store and catalog; may be another object after `pause`."""
+
+    @property
+    def roots(self) -> Roots:
+        """The named roots; an ingest may add to them."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label columns met so far."""
+
+    def encoder(self, workers: int = 1) -> Encoder:
+        """The encoder of the index."""
+
+    def column_of(self, name: str) -> Column:
+        """What a name in a condition stands for."""
+
+    def remember(self, labels: Iterable[str]) -> None:
+        """Make roots and label columns permanent, before specimens that use them are written."""
+
+    def pause(self) -> None:
+        """Let other processes have the index, if any waits."""
+
+
+def place(roots: Roots, specimen: Specimen) -> str | None:
+    """The absolute path of a specimen's first present file, as text; None where it has none."""
+    return to_text(roots.join(*specimen.paths[0].key)) if specimen.paths else None

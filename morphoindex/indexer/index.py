@@ -1,0 +1,311 @@
+"""Index: the one object that callers use."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from morphoindex.errors import UsageError
+from morphoindex.indexer import upkeep
+from morphoindex.indexer.catalog import Table
+from morphoindex.indexer.clustering.labels import Selection
+from morphoindex.indexer.encoder import usable_cores
+from morphoindex.indexer.grouping import Parameters, cluster
+from morphoindex.indexer.host import place
+from morphoindex.indexer.results import (
+    AddResult,
+    CheckResult,
+    ClusterResult,
+    DedupResult,
+    EncoderStatus,
+    Overview,
+    Refusal,
+    SampleResult,
+    SearchResult,
+    Status,
+)
+from morphoindex.indexer.session import EXTERNAL, Session
+from morphoindex.indexer.settings import EncoderEntry
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from morphoindex.indexer.ingest import Counts
+
+
+class Index:
+    """An index of specimens, open. Made by `morphoindex.open`, used as a context manager."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    # -- adding --------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        labels: str | None = None,
+        encoder: str | None = None,
+        dry_run: bool = False,
+        max_megapixels: float = 200,
+        report: Callable[[Counts], None] = lambda counts: None,
+    ) -> AddResult:
+        """Take photographs in: files, folders, globs, `.txt` lists.
+
+        Args:
+            paths: one or several.
+            labels: `folder`, `folder=COLUMN`, a pattern such as `{family}_{species}_{n}`, or a CSV file with
+                a column `path`.
+            encoder: a built-in name or an ONNX file; the index keeps the one it was begun with.
+            dry_run: only count what would be read.
+            max_megapixels: larger photographs are refused.
+            report: told the counts after every committed batch.
+
+        Raises:
+            UsageError: labels or encoder are not what is allowed.
+            EncoderMismatch: the index was begun with another encoder.
+        """
+        from morphoindex.indexer.ingest import Ingest
+        from morphoindex.indexer.labels import labeller
+        from morphoindex.indexer.reading import Reader
+
+        inputs = [os.fspath(p) for p in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+        start = time.perf_counter()
+        labels_of = labeller(labels) if labels else None
+        if max_megapixels <= 0:
+            raise UsageError(f"max_megapixels {max_megapixels:g}: above 0")
+        self._session.choose_encoder(encoder)
+        chosen = self._session.encoder(usable_cores())
+        self._session.say(f"encoder {chosen.info.name} on {chosen.place}, {usable_cores()} threads")
+        reader = Reader(chosen, int(max_megapixels * 1e6))
+        ingest = Ingest(self._session, reader, labels_of, usable_cores(), report)
+        counts = ingest.plan(inputs) if dry_run else ingest.run(inputs)
+        if not dry_run:
+            self._session.collection.store.optimize()
+        seconds = time.perf_counter() - start
+        return AddResult(
+            added=counts.added,
+            known=counts.known,
+            moved=counts.moved,
+            refused=tuple(Refusal(path, reason) for path, reason in sorted(counts.refused.items())),
+            specimens=self._session.collection.catalog.specimens(),
+            seconds=round(seconds, 3),
+            images_per_second=round(counts.seen / seconds, 1),
+            labels_unused=len(labels_of.unused()) if labels_of and not dry_run else 0,
+        )
+
+    def add_embeddings(
+        self,
+        ids: Sequence[str | int],
+        vectors: ArrayLike,
+        paths: Sequence[str | None] | None = None,
+        metadata: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | None = None,
+        encoder: str = EXTERNAL,
+    ) -> AddResult:
+        """Take in vectors that were made elsewhere.
+
+        Args:
+            ids: [n], distinct.
+            vectors: float [n, d], finite, not zero; brought to unit length.
+            paths: [n], of the photographs, where they have any.
+            metadata: labels: a mapping for each, or a column [n] for each label; "time", "camera", "latitude" and
+                "longitude" are taken as the capture.
+            encoder: a name for what made them; an index holds vectors of one encoder.
+
+        Raises:
+            EmbeddingsInvalid: they cannot be used as they are; nothing was taken in then.
+            EncoderMismatch: the index holds vectors of another encoder.
+        """
+        from morphoindex.indexer.external import Embeddings, add_external
+
+        start = time.perf_counter()
+        embeddings = Embeddings.from_columns(ids, vectors, paths, metadata)
+        self._session.use(EncoderEntry(encoder, EXTERNAL, embeddings.vectors.shape[1]))
+        added, known = add_external(self._session, embeddings)
+        self._session.collection.store.optimize()
+        seconds = time.perf_counter() - start
+        rate = round((added + known) / seconds, 1)
+        return AddResult(added, known, 0, (), self._session.collection.catalog.specimens(), round(seconds, 3), rate)
+
+    def remove(self, targets: str | Iterable[str], *, dry_run: bool = False) -> int:
+        """Remove specimens, given by id, by the beginning of an id, or by path; files stay. Returns how many.
+
+        Args:
+            targets: which.
+            dry_run: only find out how many.
+
+        Raises:
+            UsageError: one of the targets is not in the index; nothing was removed then.
+        """
+        from morphoindex.indexer.lookup import resolve
+
+        targets = [targets] if isinstance(targets, str) else targets
+        ids = dict.fromkeys(resolve(self._session.collection, self._session.roots, target) for target in targets)
+        if not dry_run:
+            self._session.collection.remove(list(ids))
+        return len(ids)
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def search(self, query: str | os.PathLike[str], k: int = 10, where: str | None = None) -> SearchResult:
+        """The nearest specimens to a photograph or to a specimen of the index.
+
+        Args:
+            query: path of an image, or the id of a specimen (or the beginning of one), which is then left out.
+            k: how many.
+            where: a condition on labels and capture, such as `family = "Apidae" and time > "2024-06"`.
+
+        Raises:
+            UsageError: k is below 1, the condition is wrong, or there is neither such a usable image nor such an id.
+        """
+        from morphoindex.indexer.lookup import search
+
+        return search(self._session, os.fspath(query), k, where)
+
+    def cluster(
+        self,
+        threshold: float | None = None,
+        *,
+        min_cluster_size: int = 5,
+        min_samples: int = 5,
+        selection: Selection = "eom",
+    ) -> ClusterResult:
+        """Cluster everything: with a threshold by cosine, without one by HDBSCAN*. Ids of clusters are kept over time.
+
+        Raises:
+            UsageError: a parameter is not one of those allowed.
+        """
+        parameters = Parameters(threshold, min_cluster_size, min_samples, selection)
+        result = cluster(self._session.collection, self._session.journal, self._session.folder, parameters)
+        shown = self._session.collection.get([i for found in result.clusters for i in found.examples])
+        return replace(
+            result,
+            clusters=tuple(
+                replace(found, examples=tuple(place(self._session.roots, shown[i]) or i for i in found.examples))
+                for found in result.clusters
+            ),
+        )
+
+    def dedup(self, threshold: float | None = None) -> DedupResult:
+        """Groups of files that show the same picture, and the best of each.
+
+        Args:
+            threshold: cosine from which two pictures are taken for the same.
+
+        Raises:
+            UsageError: the threshold is not a cosine.
+        """
+        from morphoindex.indexer.subsets import dedup
+
+        return dedup(self._session, threshold)
+
+    def sample(self, n: int, by: str | None = None, where: str | None = None) -> SampleResult:
+        """A diverse subset: clusters (or the values of a label) give one specimen in turn.
+
+        Args:
+            n: how many; all there are if that is fewer.
+            by: a label column instead of the clusters.
+            where: a condition, as for `search`.
+
+        Raises:
+            UsageError: n is below 1, the column is not known, or the condition is wrong.
+        """
+        from morphoindex.indexer.subsets import sample
+
+        return sample(self._session, n, by, where)
+
+    def copy_sample(self, chosen: SampleResult, out: str | os.PathLike[str]) -> None:
+        """Copy the files of a sample into a folder that is new or empty, with a `manifest.csv`.
+
+        Raises:
+            UsageError: the folder is not empty, or cannot be written to.
+        """
+        from morphoindex.indexer.subsets import copy_sample
+
+        copy_sample(chosen, Path(out))
+
+    def overview(self) -> Overview:
+        """Clusters with their most frequent label, counts of label values, reasons of refusals."""
+        from morphoindex.indexer.reports import overview
+
+        return overview(self._session)
+
+    def report(self, kind: str, format: str, out: str | os.PathLike[str]) -> int:
+        """Write a table to a file; returns the number of rows.
+
+        Args:
+            kind: "assignments", "embeddings", "ingest".
+            format: "csv", "parquet", "json"; for embeddings "npz", "parquet".
+            out: the file, replaced if it is there.
+
+        Raises:
+            UsageError: kind and format do not go together, or the file cannot be written.
+        """
+        from morphoindex.indexer.reports import write_report
+
+        return write_report(self._session, kind, format, Path(out))
+
+    def sql(self, statement: str) -> Table:
+        """Ask the catalog: tables `specimens`, `paths`, `clusters`, `runs`. Reads only, and only the index.
+
+        Raises:
+            UsageError: the statement is wrong, or wants more than that.
+        """
+        _ = self._session.collection  # catches up
+        return self._session.collection.catalog.ask(statement)
+
+    def status(self) -> Status:
+        """What the index holds."""
+        entry = self._session.settings.encoder
+        catalog = self._session.collection.catalog if entry else None
+        table = catalog.query(
+            "SELECT count(*), count(cluster), count(DISTINCT cluster), "
+            "count(*) FILTER (id NOT IN (SELECT id FROM path WHERE state = 'present')) FROM specimen"
+        ).rows[0] if catalog else (0, 0, 0, 0)  # fmt: skip
+        return Status(
+            index=str(self._session.folder),
+            store=self._session.settings.store,
+            encoder=EncoderStatus(entry.name, entry.fingerprint, entry.dim) if entry else None,
+            specimens=table[0],
+            paths=catalog.count_paths("present") if catalog else 0,
+            without_file=table[3],
+            refused=catalog.count_paths("refused") if catalog else 0,
+            clustered=table[1],
+            clusters=table[2],
+            labels=self._session.settings.labels,
+            roots={name: self._session.roots.join(name, ".") for name in self._session.settings.roots},
+            version=version("morphoindex"),
+        )
+
+    # -- upkeep --------------------------------------------------------------------------------------------------
+
+    def check(self, files: bool = False) -> CheckResult:
+        """Compare the catalog with the store and the journal; with `files`, the paths with the disk too."""
+        entry = self._session.settings.encoder
+        if entry is None:
+            return CheckResult(True, 0, 0, 0, ())
+        return upkeep.check(self._session.collection, self._session.journal, self._session.roots, entry.dim, files)
+
+    def rebuild(self) -> int:
+        """Make the catalog again from the store and the journal; returns the number of specimens."""
+        self._session.rebuild()
+        return self.status().specimens
+
+    def close(self) -> None:
+        """Let go of everything; others can then open the index."""
+        self._session.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

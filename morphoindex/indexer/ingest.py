@@ -1,0 +1,326 @@
+"""Photographs into the index: discover, skip what is known, read and embed on all cores, commit batch by batch."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from morphoindex.indexer.catalog import Refused
+from morphoindex.indexer.collection import Collection
+from morphoindex.indexer.discovery import Found, Unusable, discover
+from morphoindex.indexer.host import Host
+from morphoindex.indexer.interrupts import uninterrupted
+from morphoindex.indexer.labels import Labeller
+from morphoindex.indexer.paths import Roots, to_text
+from morphoindex.indexer.reading import Candidate, Outcome, Reader
+from morphoindex.indexer.specimen import FileRecord, Specimen
+
+_LOOK_UP = 4096  # files whose ledger entries are fetched at once
+_COMMIT = 512  # files written at once; what a kill can cost is at most this much work
+_COMMIT_SECONDS = 3.0  # with slow encoders, sooner
+
+
+@dataclass
+class Counts:
+    """What an ingest has done so far; `refused` maps the text of a path to the reason."""
+
+    added: int = 0
+    known: int = 0
+    moved: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> int:
+        """All files met."""
+        return self.added + self.known + self.moved + len(self.refused)
+
+
+class Ingest:
+    """One run of `add`.
+
+    Args:
+        host: the index.
+        reader: reads and embeds; not needed for a dry run.
+        labels: gives the labels of a path, if any were asked for.
+        workers: threads that read and embed.
+        report: told the counts after every committed batch.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        reader: Reader,
+        labels: Labeller | None = None,
+        workers: int = 2,
+        report: Callable[[Counts], None] = lambda counts: None,
+    ) -> None:
+        self._host = host
+        self._reader = reader
+        self._labels = labels
+        self._workers = workers
+        self._report = report
+        self._walked: set[str] = set()
+        self.counts = Counts()
+
+    def run(self, inputs: Sequence[str]) -> Counts:
+        """Bring everything that the inputs mean into the index. Interrupted, it keeps what was committed."""
+        start = _now()
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="ingest")
+        try:
+            pending: list[Outcome] = []
+            committed = time.monotonic()
+            for outcomes in self._ordered(pool, self._bites(inputs)):
+                pending += outcomes
+                if len(pending) >= _COMMIT or time.monotonic() - committed > _COMMIT_SECONDS:
+                    self._commit(pending)
+                    pending = []
+                    committed = time.monotonic()
+            self._commit(pending)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        with uninterrupted():
+            self._drop_old_refusals(start)
+        return self.counts
+
+    def plan(self, inputs: Sequence[str]) -> Counts:
+        """What `run` would look at: files it would read count as added."""
+        for bite, _ in self._bites(inputs, dry=True):
+            self.counts.added += len(bite)
+        return self.counts
+
+    # -- from inputs to bites of work ---------------------------------------------------------------------------
+
+    def _bites(self, inputs: Sequence[str], dry: bool = False) -> Iterator[tuple[list[Candidate], set[str]]]:
+        """Files to read, as many at once as the encoder takes, with the ids that their content may turn out to have."""
+        size = self._reader.encoder.batch
+        for chunk in _chunks(discover(inputs, self._walked), _LOOK_UP):
+            usable = list({found.path: found for found in chunk if isinstance(found, Found)}.values())
+            unusable = list({found.path: found for found in chunk if isinstance(found, Unusable)}.values())
+            with uninterrupted():
+                candidates = self._unseen(usable, dry)
+                sizes = {found.size for found, _ in candidates}
+                known = self._host.collection.catalog.same_size(list(sizes)) if candidates else set()
+            if unusable:
+                self._refuse_unusable(unusable, dry)
+            elif not dry:
+                self._report(self.counts)
+            for start in range(0, len(candidates), size):
+                yield [candidate for _, candidate in candidates[start : start + size]], known
+
+    def _unseen(self, found: Sequence[Found], dry: bool) -> list[tuple[Found, Candidate]]:
+        """Those files that the ledger does not know as they are now; the others are counted."""
+        roots, catalog = self._host.roots, self._host.collection.catalog
+        keys = [roots.split(file.path, file.given) for file in found]
+        if not dry:
+            self._host.remember(())  # new roots, before another process can take their names
+        unseen: list[tuple[Found, Candidate]] = []
+        unchanged: list[tuple[str, tuple[str, str], str]] = []
+        for file, key, entry in zip(found, keys, catalog.ledger(keys), strict=True):
+            same = entry is not None and (entry.size, entry.mtime_ns) == (file.size, file.mtime_ns)
+            if same and entry is not None and entry.state == "present" and entry.id:
+                unchanged.append((entry.id, key, file.path))
+            else:
+                unseen.append((file, Candidate(file.path, *key)))
+        self.counts.known += len(unchanged)
+        if self._labels and unchanged and not dry:
+            self._relabel(unchanged, self._labels)
+        return unseen
+
+    def _refuse_unusable(self, unusable: Sequence[Unusable], dry: bool) -> None:
+        if dry:
+            self.counts.refused.update({to_text(file.path): file.reason for file in unusable})
+            return
+        candidates = [Candidate(file.path, *self._host.roots.split(file.path, file.given)) for file in unusable]
+        pairs = zip(candidates, unusable, strict=True)
+        self._commit([Outcome(candidate, reason=file.reason) for candidate, file in pairs])
+
+    # -- from bites to outcomes -----------------------------------------------------------------------------------
+
+    def _ordered(
+        self, pool: ThreadPoolExecutor, bites: Iterable[tuple[list[Candidate], set[str]]]
+    ) -> Iterator[list[Outcome]]:
+        """Outcomes in the order of the files, with a bounded number of bites under way."""
+        under_way: deque[Future[list[Outcome]]] = deque()
+        for bite, known in bites:
+            under_way.append(pool.submit(self._reader.outcomes, bite, known))
+            if len(under_way) >= self._workers * 3:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+    # -- from outcomes to the index ---------------------------------------------------------------------------------
+
+    def _commit(self, outcomes: Sequence[Outcome]) -> None:
+        if not outcomes:
+            return
+        with uninterrupted():
+            batch = _Batch(self._host.collection, self._host.roots, self._labels, self.counts)
+            batch.settle(outcomes)
+            self._host.remember(batch.label_columns())
+            batch.write()
+            self.counts.refused.update({to_text(o.candidate.path): o.reason for o in outcomes if o.reason})
+        self._report(self.counts)
+        self._host.pause()
+
+    def _relabel(self, unchanged: Sequence[tuple[str, tuple[str, str], str]], labels_of: Labeller) -> None:
+        """Give unchanged files (specimen, key, path) the labels asked for now, where the specimen lacks them."""
+        collection = self._host.collection
+        names = [specimen for specimen, _, _ in unchanged]
+        found = collection.catalog.query(
+            "SELECT id, labels FROM specimen WHERE id IN (SELECT unnest(?::VARCHAR[]))", names
+        )
+        has = {specimen: json.loads(labels) for specimen, labels in found.rows}
+        wanted = [
+            (specimen, key, labels)
+            for specimen, key, path in unchanged
+            if not (labels := labels_of(path)).items() <= has.get(specimen, {}).items()
+        ]
+        before = collection.get(list({specimen for specimen, _, _ in wanted}))
+        after = dict(before)
+        for specimen, key, labels in wanted:
+            if specimen in after:
+                after[specimen] = _labelled(after[specimen], key, labels)
+        changed = [specimen for specimen in after.values() if specimen != before[specimen.id]]
+        self._host.remember(dict.fromkeys(column for specimen in changed for column in specimen.labels))
+        collection.change(changed)
+
+    def _drop_old_refusals(self, start: str) -> None:
+        """Forget refusals that did not come up again, because the file is gone or what was gone through is well now."""
+        catalog, roots = self._host.collection.catalog, self._host.roots
+        for refused in catalog.refused():
+            path = roots.join(refused.root, refused.path)
+            well = not os.path.isfile(path) and self._went_through(path)
+            if refused.seen < start and (well or path in self._walked or not os.path.lexists(path)):
+                catalog.forget_path(refused.root, refused.path)
+
+    def _went_through(self, path: str) -> bool:
+        """Whether the path is a folder or list that this run has gone through, or lies in one."""
+        while path not in self._walked:
+            if path == (path := os.path.dirname(path)):
+                return False
+        return True
+
+
+class _Batch:
+    """Outcomes on their way into the index.
+
+    Written in an order in which a crash between any two writes leaves no path with two specimens: first the paths
+    that are closed, then those that known specimens gain, then the new specimens and the refusals.
+    """
+
+    def __init__(self, collection: Collection, roots: Roots, labels: Labeller | None, counts: Counts) -> None:
+        self._collection = collection
+        self._roots = roots
+        self._labels = labels
+        self._counts = counts
+        self._closed: dict[str, Specimen] = {}
+        self._changed: dict[str, Specimen] = {}
+        self._new: dict[str, Specimen] = {}
+        self._vectors: dict[str, np.ndarray] = {}
+        self._refused: list[Refused] = []
+        self._looked: set[str] = set()
+        self._time = _now()
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Work out what the outcomes change; counts what they are. Of two outcomes for a path the later one holds."""
+        outcomes = list({(o.candidate.root, o.candidate.text): o for o in outcomes}.values())
+        keys = [(outcome.candidate.root, outcome.candidate.text) for outcome in outcomes]
+        entries = self._collection.catalog.ledger(keys)
+        before = {key: entry.id for key, entry in zip(keys, entries, strict=True) if entry and entry.state == "present"}
+        known = self._collection.catalog.known([outcome.id for outcome in outcomes if outcome.id])
+        former = {specimen for specimen in before.values() if specimen}
+        self._changed = self._collection.get(sorted(known | former))
+        untouched = dict(self._changed)
+        for key, outcome in zip(keys, outcomes, strict=True):
+            owner = before.get(key)
+            if owner and owner != outcome.id:
+                self._close(owner, [key])
+        for key, outcome in zip(keys, outcomes, strict=True):
+            if outcome.reason:
+                self._refused.append(Refused(*key, outcome.reason, outcome.size, outcome.mtime_ns, self._time))
+            else:
+                self._take_in(key, outcome)
+        written = {**untouched, **self._closed}
+        self._changed = {i: specimen for i, specimen in self._changed.items() if specimen != written[i]}
+
+    def label_columns(self) -> list[str]:
+        """The label columns that this batch uses."""
+        specimens = itertools.chain(self._changed.values(), self._new.values())
+        return list(dict.fromkeys(column for specimen in specimens for column in specimen.labels))
+
+    def write(self) -> None:
+        """Write it all."""
+        self._collection.change(list(self._closed.values()))
+        self._collection.change(list(self._changed.values()))
+        vectors = np.stack([self._vectors[i] for i in self._new]) if self._new else np.empty((0, 0), np.float32)
+        self._collection.put(list(self._new.values()), vectors, self._refused)
+
+    def _take_in(self, key: tuple[str, str], outcome: Outcome) -> None:
+        record = FileRecord(*key, outcome.size, outcome.mtime_ns, self._time)
+        labels = self._labels(outcome.candidate.path) if self._labels else {}
+        known = self._changed.get(outcome.id) or self._new.get(outcome.id)
+        if known is None:
+            if outcome.specimen is None or outcome.vector is None:
+                return  # another process removed its specimen just now: the next run finds it unknown and reads it
+            self._new[outcome.id] = outcome.specimen.changed(paths=(record,), labels=dict(labels), added=self._time)
+            self._vectors[outcome.id] = outcome.vector
+            self._counts.added += 1
+            return
+        gone = self._gone(known, key)
+        if gone and outcome.id in self._changed:
+            self._counts.moved += 1
+        else:
+            self._counts.known += 1
+        moved = _close(known, gone, self._time)
+        paths = tuple(record if r.key == key else r for r in moved.paths)
+        if record not in paths:
+            paths = (*paths, record)
+        former = tuple(r for r in moved.former_paths if r.key != key)
+        table = self._changed if outcome.id in self._changed else self._new
+        table[outcome.id] = _labelled(replace(moved, paths=paths, former_paths=former), key, labels)
+
+    def _gone(self, known: Specimen, key: tuple[str, str]) -> list[tuple[str, str]]:
+        """The other paths of a specimen where nothing lies any more. Looks once a batch: there may be many paths."""
+        if known.id in self._looked:
+            return []
+        self._looked.add(known.id)
+        return [r.key for r in known.paths if r.key != key and not os.path.lexists(self._roots.join(*r.key))]
+
+    def _close(self, owner: str, keys: Sequence[tuple[str, str]]) -> None:
+        if owner in self._changed:
+            self._changed[owner] = self._closed[owner] = _close(self._changed[owner], keys, self._time)
+
+
+def _labelled(specimen: Specimen, key: tuple[str, str], labels: Mapping[str, str]) -> Specimen:
+    """The specimen with the labels of one of its paths: those of its first path win, others fill in what is missing."""
+    first = bool(specimen.paths) and specimen.paths[0].key == key
+    merged = {**specimen.labels, **labels} if first else {**labels, **specimen.labels}
+    return specimen if merged == specimen.labels else replace(specimen, labels=merged)
+
+
+def _close(specimen: Specimen, keys: Sequence[tuple[str, str]], when: str) -> Specimen:
+    """The specimen with these of its paths closed."""
+    closed = tuple(replace(record, seen=when) for record in specimen.paths if record.key in keys)
+    if not closed:
+        return specimen
+    kept = tuple(record for record in specimen.paths if record.key not in keys)
+    return replace(specimen, paths=kept, former_paths=(*specimen.former_paths, *closed))
+
+
+def _chunks(items: Iterable[Found | Unusable], size: int) -> Iterator[list[Found | Unusable]]:
+    iterator = iter(items)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,215 @@
+"""Labels of specimens, from folder names, file names or a table."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from morphoindex.errors import UsageError
+from morphoindex.indexer.images import SUFFIXES
+from morphoindex.indexer.paths import to_text
+
+FOLDER_LABEL = "species"
+RANKS = ("species", "genus", "family", "order")
+_FIELD = re.compile(r"\{([^{}]*)\}")
+
+
+class Labeller(Protocol):
+    """Gives the labels of a path."""
+
+    def __call__(self, path: str) -> Mapping[str, str]:
+        """Column → value for an absolute path; empty where there is nothing to say."""
+
+    def unused(self) -> list[str]:
+        """What was given and met no file, for a warning at the end."""
+
+
+def labeller(how: str) -> Labeller:
+    """Read `--labels`.
+
+    Args:
+        how: `folder` or `folder=COLUMN` (the name of the file's folder), a pattern with `{column}` fields
+            (`{order}-{family}_{n}`; with `/` in it, it also takes in folders), or a CSV file with a column `path`.
+
+    Raises:
+        UsageError: it is none of these, the CSV file cannot be used, or a column cannot be named so.
+    """
+    if how == "folder" or how.startswith("folder="):
+        column = _usable(how.partition("=")[2].strip() or FOLDER_LABEL, how)
+        return _FromPath(how, lambda path: {column: os.path.basename(os.path.dirname(path))})
+    if "{" in how:
+        return _pattern(how)
+    if how.lower().endswith((".csv", ".tsv")) or os.path.isfile(how):
+        return _table(Path(how))
+    raise UsageError(
+        f"--labels {how!r}: give `folder`, a pattern such as '{{family}}_{{species}}_{{n}}', or a CSV file"
+    )
+
+
+def trouble_with(column: str) -> str | None:
+    """Why a label column cannot be named so, None if it can."""
+    if not column.strip():
+        return "a label column needs a name"
+    if not column.isprintable():
+        return f"the label column {column!r} has a character in its name that cannot be shown"
+    if '"' in column or "\\" in column:  # Qdrant cannot filter on such a field
+        return f"the label column {column} has a double quote or a backslash in its name: rename it"
+    return None
+
+
+def _usable(column: str, how: str) -> str:
+    trouble = trouble_with(column)
+    if trouble:
+        raise UsageError(f"--labels {how}: {trouble}")
+    return column
+
+
+@dataclass
+class _FromPath:
+    how: str
+    read: Callable[[str], Mapping[str, str]]
+    asked: bool = False
+    met: bool = False
+
+    def __call__(self, path: str) -> Mapping[str, str]:
+        found = {key: v if v.isprintable() else to_text(v) for key, v in self.read(path).items() if v}
+        self.asked, self.met = True, self.met or bool(found)
+        return found
+
+    def unused(self) -> list[str]:
+        return [self.how] if self.asked and not self.met else []
+
+
+def _pattern(pattern: str) -> Labeller:
+    """`{order}-{family}_{n}` reads `Diptera-Syrphidae_12.jpg` as order Diptera, family Syrphidae.
+
+    `{n}` and `{_}` stand for anything and are not kept. The suffix of the file is left out, unless the pattern has one.
+    """
+    how, pattern = pattern, pattern.removeprefix("./").lstrip("/")
+    parts: list[str] = []
+    names: list[str] = []
+    end = 0
+    for match in _FIELD.finditer(pattern):
+        parts.append(re.escape(pattern[end : match.start()]))
+        name = match[1].strip()
+        if name in ("", "_", "n"):
+            parts.append(r"[^/]*?")
+        elif name in names:
+            raise UsageError(f"--labels {pattern!r}: {{{name}}} stands in it twice")
+        else:
+            names.append(_usable(name, how))
+            parts.append(rf"(?P<f{len(names)}>[^/]+?)")
+        end = match.end()
+    if not names:
+        raise UsageError(f"--labels {pattern!r}: it has no named field, such as {{species}}")
+    parts.append(re.escape(pattern[end:]))
+    expression = re.compile("".join(parts))
+    levels = pattern.count("/") + 1
+    whole = os.path.splitext(pattern)[1].lower() in SUFFIXES
+
+    def read(path: str) -> Mapping[str, str]:
+        name = (path if whole else os.path.splitext(path)[0]).replace(os.sep, "/")
+        match = expression.fullmatch("/".join(name.split("/")[-levels:]))
+        return {name: match[f"f{i}"] for i, name in enumerate(names, 1)} if match else {}
+
+    return _FromPath(how, read)
+
+
+@dataclass
+class _Table:
+    """Labels by path.
+
+    A file is looked for by its absolute path, then by the path below the table's folder and below the working folder,
+    then by its name alone. Unicode is compared composed (NFC): macOS names files otherwise than spreadsheets do.
+    """
+
+    folder: str
+    here: str
+    rows: dict[str, dict[str, str]]
+    met: set[str] = field(default_factory=set)
+
+    def __call__(self, path: str) -> Mapping[str, str]:
+        for key in self._keys(path):
+            if key in self.rows:
+                self.met.add(key)
+                return self.rows[key]
+        return {}
+
+    def unused(self) -> list[str]:
+        return [key for key in self.rows if key not in self.met]
+
+    def _keys(self, path: str) -> Iterator[str]:
+        for seen in (
+            path,
+            os.path.relpath(path, self.folder),
+            os.path.relpath(path, self.here),
+            os.path.basename(path),
+        ):
+            yield _key(seen)
+            text = to_text(seen)  # how a report shows a name that is not UTF-8
+            if text != seen:
+                yield _key(text)
+
+
+def _key(path: str) -> str:
+    return unicodedata.normalize("NFC", path.replace(os.sep, "/"))
+
+
+def _table(path: Path) -> Labeller:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=_delimiter(header))
+            columns = [column.strip() for column in next(reader, [])]
+            at = _path_column(columns)
+            if at is None:
+                raise UsageError(f"{path}: no column `path`; its columns are {', '.join(columns) or 'none'}")
+            named = {i: _usable(column, str(path)) for i, column in enumerate(columns) if column and i != at}
+            rows = {
+                _row_key(row[at].strip()): _labels(row, named) for row in reader if len(row) > at and row[at].strip()
+            }
+    except FileNotFoundError:
+        raise UsageError(f"--labels {path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read as a CSV file in UTF-8: {error}") from error
+    return _Table(os.path.realpath(path.parent), os.path.realpath("."), rows)
+
+
+def _delimiter(header: str) -> str:
+    """Comma, semicolon or tab: the one that sets the column `path` apart, else the most frequent one."""
+    by_count = sorted(",;\t", key=header.count, reverse=True)
+    split = (mark for mark in by_count if _path_column(next(csv.reader([header], delimiter=mark), [])) is not None)
+    return next(split, by_count[0])
+
+
+def _path_column(columns: Sequence[str]) -> int | None:
+    return next((i for i, column in enumerate(columns) if column.strip().lower() == "path"), None)
+
+
+def _labels(row: Sequence[str], columns: Mapping[int, str]) -> dict[str, str]:
+    return {column: row[i].strip() for i, column in columns.items() if i < len(row) and row[i].strip()}
+
+
+def _row_key(path: str) -> str:
+    path = os.path.normpath(path)
+    return _key(os.path.join(_real(os.path.dirname(path)), os.path.basename(path)) if os.path.isabs(path) else path)
+
+
+@lru_cache(1024)
+def _real(folder: str) -> str:
+    """The folder with links resolved, as the paths of the files are; most rows have their folder in common."""
+    return os.path.realpath(folder)
+
+
+def telling(columns: Iterable[str]) -> str | None:
+    """The column that says most: the lowest rank there is, else the first: `["site", "family"]` -> `"family"`."""
+    there = list(columns)
+    return next((rank for rank in RANKS if rank in there), there[0] if there else None)

@@ -1,0 +1,97 @@
+"""Specimens by id or path, and the nearest ones to a photograph."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoindex.errors import ImageRefused, UsageError
+from morphoindex.indexer.collection import Collection, specimen_of
+from morphoindex.indexer.host import Host, place
+from morphoindex.indexer.paths import Roots, to_text
+from morphoindex.indexer.reading import Reader, read_file
+from morphoindex.indexer.results import SearchHit, SearchResult
+from morphoindex.indexer.specimen import point_id
+from morphoindex.indexer.vectors import Hit
+from morphoindex.indexer.where import parse_where
+
+_SHORTEST = 4  # digits of an id that stand for it
+
+
+def resolve(collection: Collection, roots: Roots, target: str) -> str:
+    """The id of a specimen, given by id, by the beginning of an id, or by the path of one of its files.
+
+    Raises:
+        UsageError: there is none, or several.
+    """
+    if collection.get([target]):
+        return target
+    catalog = collection.catalog
+    if len(target) >= _SHORTEST:
+        found = catalog.query(
+            "SELECT id FROM specimen WHERE starts_with(id, ?) ORDER BY id LIMIT 3", target.lower()
+        ).rows
+        if len(found) == 1:
+            return str(found[0][0])
+        if found:
+            raise UsageError(
+                f"{target!r} is the beginning of several ids, such as {found[0][0]} and {found[1][0]}: give more of it"
+            )
+    folder, name = os.path.split(os.path.abspath(target))
+    path = os.path.join(os.path.realpath(folder), name)
+    for root in roots.places:
+        key = roots.below(root, path)
+        entry = catalog.ledger([(root, key)])[0] if key else None
+        if entry and entry.id and entry.state == "present":
+            return entry.id
+    raise UsageError(f"{target!r} is neither a specimen of this index nor a file that is in it")
+
+
+def search(index: Host, query: str, k: int, where: str | None) -> SearchResult:
+    """The nearest specimens to a photograph or to a specimen; see `Index.search`."""
+    if k < 1:
+        raise UsageError(f"k {k}: at least 1")
+    condition = parse_where(where, index.column_of) if where else None
+    collection = index.collection
+    if os.path.isfile(query):
+        vector, own = _embed(index, query), None
+    else:
+        own = _specimen(index, query)
+        found = collection.vector(own)
+        assert found is not None
+        vector = found
+    hits = collection.store.search(vector, k + (own is not None), condition)
+    kept = [hit for hit in hits if own is None or hit.id != point_id(own)][:k]
+    return SearchResult(to_text(query), tuple(_hit(index, hit) for hit in kept))
+
+
+def _specimen(index: Host, query: str) -> str:
+    try:
+        return resolve(index.collection, index.roots, query)
+    except UsageError:
+        if os.path.isdir(query):
+            raise UsageError(f"{query} is a folder: search takes one image") from None
+        if os.sep in query or os.path.splitext(query)[1]:
+            raise UsageError(f"there is no file {query}") from None
+        raise
+
+
+def _embed(index: Host, path: str) -> NDArray[np.float32]:
+    encoder = index.encoder()
+    try:
+        content = read_file(path)
+        _, pixels = Reader(encoder).decode(content.data, "0" * 64)
+    except ImageRefused as error:
+        raise UsageError(f"{to_text(path)}: {error.reason}") from error
+    vectors, good = encoder.embed(pixels[np.newaxis])
+    if not good[0]:
+        raise UsageError(f"{to_text(path)}: the encoder gives no finite vector for it")
+    first: NDArray[np.float32] = vectors[0]
+    return first
+
+
+def _hit(index: Host, found: Hit) -> SearchHit:
+    one = specimen_of(found)
+    return SearchHit(one.id, place(index.roots, one), round(found.score, 6), dict(one.labels), one.cluster)

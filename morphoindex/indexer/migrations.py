@@ -1,0 +1,50 @@
+"""The tables of the catalog, as numbered steps from an empty file to the present schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import duckdb
+
+Migration = Callable[[duckdb.DuckDBPyConnection], None]
+MIGRATIONS: list[Migration] = []
+
+
+def migration(number: int) -> Callable[[Migration], Migration]:
+    """Register the step from schema `number - 1` to `number`."""
+
+    def register(step: Migration) -> Migration:
+        if number != len(MIGRATIONS) + 1:
+            raise ValueError(f"migration {number} is out of order")
+        MIGRATIONS.append(step)
+        return step
+
+    return register
+
+
+@migration(1)
+def specimens_paths_runs(connection: duckdb.DuckDBPyConnection) -> None:
+    """The first tables.
+
+    Specimens; their paths, present and closed, as the store has them; refused paths; clustering runs; and what of the
+    store, the journal and the labels the catalog has seen.
+    """
+    connection.execute("""
+        CREATE TABLE specimen (
+            id VARCHAR PRIMARY KEY, sha256 VARCHAR, width INTEGER, height INTEGER, format VARCHAR, bytes BIGINT,
+            "time" VARCHAR, camera VARCHAR, latitude DOUBLE, longitude DOUBLE, notes VARCHAR,
+            cluster VARCHAR, probability DOUBLE, added VARCHAR, labels VARCHAR, revision BIGINT
+        );
+        CREATE TABLE path (
+            root VARCHAR, path VARCHAR, state VARCHAR, id VARCHAR, size BIGINT, mtime_ns BIGINT, seen VARCHAR
+        );
+        CREATE TABLE refusal (
+            root VARCHAR, path VARCHAR, reason VARCHAR, size BIGINT, mtime_ns BIGINT, seen VARCHAR,
+            PRIMARY KEY (root, path)
+        );
+        CREATE TABLE run (
+            "time" VARCHAR, method VARCHAR, parameters VARCHAR, specimens BIGINT, clusters BIGINT, noise BIGINT
+        );
+        CREATE TABLE seen (revision BIGINT, runs BIGINT, labels VARCHAR);
+        INSERT INTO seen VALUES (0, 0, '[]');
+    """)

@@ -1,0 +1,116 @@
+"""A specimen as the index knows it, and its form as a payload of the store."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_CONTENT_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def content_id(sha256: str) -> str:
+    """The id of a specimen from the hash of its file: the first half of it, 32 hexadecimal digits."""
+    return sha256[:32]
+
+
+def point_id(specimen: str) -> str:
+    """The UUID under which a specimen is stored.
+
+    A content id is its own UUID; ids given from elsewhere are hashed: `"a1"*16` -> `"a1a1a1a1-a1a1-…"`.
+    """
+    if not _CONTENT_ID.fullmatch(specimen):
+        specimen = hashlib.sha256(b"id:" + specimen.encode()).hexdigest()[:32]
+    parts = specimen[:8], specimen[8:12], specimen[12:16], specimen[16:20], specimen[20:]
+    return "-".join(parts)
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A path of a specimen.
+
+    Attributes:
+        root: name of the root.
+        path: text below the root (see `paths.to_text`).
+        size: bytes; mtime_ns: nanoseconds since 1970; both None for a path that was told, not read.
+        seen: when it was recorded, ISO 8601 UTC.
+    """
+
+    root: str
+    path: str
+    size: int | None
+    mtime_ns: int | None
+    seen: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the path."""
+        return self.root, self.path
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """One image of one organism.
+
+    Attributes:
+        id: from the bytes of the file, or as given with vectors made elsewhere.
+        sha256: of the file; empty for vectors made elsewhere.
+        paths: where the same bytes lie now, first seen first; labels come from the first.
+        former_paths: where they lay before they were moved or overwritten.
+        width, height: pixels, upright; format: by content, such as "JPEG"; bytes: of the file.
+        labels: column → value.
+        capture: any of "time", "camera", "latitude", "longitude".
+        notes: what was noticed while reading, such as "first of 3 pages".
+        cluster: id of the current cluster, None for noise and what was never clustered.
+        probability: of the membership, in [0, 1]; None where never clustered.
+        added: ISO 8601 UTC.
+        revision: of the last write; the catalog catches up by it.
+    """
+
+    id: str
+    sha256: str = ""
+    paths: tuple[FileRecord, ...] = ()
+    former_paths: tuple[FileRecord, ...] = ()
+    width: int | None = None
+    height: int | None = None
+    format: str = ""
+    bytes: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    capture: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    cluster: str | None = None
+    probability: float | None = None
+    added: str = ""
+    revision: int = 0
+
+    def changed(self, **changes: Any) -> Specimen:
+        """The same with other values; `dataclasses.replace`, but quick enough for millions."""
+        return Specimen(**{**vars(self), **changes})
+
+    @property
+    def point(self) -> str:
+        """The id in the store."""
+        return point_id(self.id)
+
+    def payload(self) -> dict[str, Any]:
+        """Everything, as JSON values; what is empty is None, which a store need not keep."""
+        table = {
+            **vars(self),
+            "paths": [dict(vars(record)) for record in self.paths],
+            "former_paths": [dict(vars(record)) for record in self.former_paths],
+            "labels": dict(self.labels),
+            "capture": dict(self.capture),
+            "notes": list(self.notes),
+        }
+        return {key: value if value or value == 0 else None for key, value in table.items()}
+
+
+def from_payload(payload: Mapping[str, Any]) -> Specimen:
+    """The specimen that `Specimen.payload` made this of."""
+    table = {key: value for key, value in payload.items() if value is not None}
+    for key in ("paths", "former_paths"):
+        table[key] = tuple(FileRecord(**record) for record in table.get(key, ()))
+    table["notes"] = tuple(table.get("notes", ()))
+    return Specimen(**table)

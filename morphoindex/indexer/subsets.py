@@ -1,0 +1,99 @@
+"""Near-duplicates and samples of an index: the kernels of `selection`, with paths and names."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from morphoindex.errors import UsageError
+from morphoindex.indexer.clustering.labels import threshold_labels
+from morphoindex.indexer.clustering.trees import spanning_tree
+from morphoindex.indexer.host import Host, place
+from morphoindex.indexer.paths import from_text, to_text
+from morphoindex.indexer.results import DedupResult, Duplicate, DuplicateGroup, SampleResult, Selected
+from morphoindex.indexer.selection.duplicates import best, groups_of
+from morphoindex.indexer.selection.sampling import sample as choose
+from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.where import parse_where
+
+SAME_PICTURE = 0.97
+"""Default cosine of `dedup`: re-encodings and resizes reach it, other animals hardly ever (docs/performance.md)."""
+
+
+def dedup(index: Host, threshold: float | None) -> DedupResult:
+    """Groups of near-duplicates; see `Index.dedup`."""
+    cut = SAME_PICTURE if threshold is None else threshold
+    if not -1 <= cut <= 1:
+        raise UsageError(f"threshold {cut:g}: a cosine lies between -1 and 1; {SAME_PICTURE} is the default")
+    loaded = index.collection.load()
+    with_files = [i for i, specimen in enumerate(loaded.specimens) if specimen.paths or not specimen.sha256]
+    specimens = [loaded.specimens[i] for i in with_files]
+    vectors = loaded.matrix[with_files]
+    quality = [((s.width or 0) * (s.height or 0), s.bytes or 0, s.id) for s in specimens]
+    labels = threshold_labels(spanning_tree(vectors), cut, min_size=1) if specimens else np.empty(0, np.int64)
+    groups = []
+    for members in groups_of(labels):
+        kept = best(members, quality)
+        first, *same_bytes = _files(index, specimens[kept])
+        others = [i for i in members.tolist() if i != kept]
+        drop = [Duplicate(path, 1.0) for path in same_bytes]
+        for i in sorted(others, key=lambda i: (-float(vectors[i] @ vectors[kept]), specimens[i].id)):
+            similarity = round(min(1.0, float(vectors[i] @ vectors[kept])), 6)
+            drop += [Duplicate(path, similarity) for path in _files(index, specimens[i])]
+        if drop:
+            groups.append(DuplicateGroup(first, tuple(drop)))
+    return DedupResult(cut, tuple(sorted(groups, key=lambda group: (-len(group.drop), group.keep))))
+
+
+def sample(index: Host, n: int, by: str | None, where: str | None) -> SampleResult:
+    """A diverse subset; see `Index.sample`."""
+    if n < 1:
+        raise UsageError(f"n {n}: at least 1")
+    if by is not None and by not in index.labels:
+        known = ", ".join(index.labels) or "none yet: give them with `add --labels`"
+        raise UsageError(f"there is no label column {by!r}; there are {known}")
+    loaded = index.collection.load(parse_where(where, index.column_of) if where else None)
+    with_files = [i for i, specimen in enumerate(loaded.specimens) if specimen.paths or not specimen.sha256]
+    specimens = [loaded.specimens[i] for i in with_files]
+    values = [(specimen.labels.get(by) if by else specimen.cluster) or "" for specimen in specimens]
+    _, groups = np.unique(np.array(values, dtype=str), return_inverse=True)
+    chosen = choose(loaded.matrix[with_files], groups, n)
+    return SampleResult(
+        requested=n,
+        selected=tuple(
+            Selected(specimens[i].id, place(index.roots, specimens[i]), specimens[i].cluster, dict(specimens[i].labels))
+            for i in chosen.tolist()
+        ),
+    )
+
+
+def copy_sample(chosen: SampleResult, out: Path) -> None:
+    """Copy the files of a sample; see `Index.copy_sample`."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not an empty folder: name a new one")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with open(out / "manifest.csv", "w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file)
+            columns = sorted({column for one in chosen.selected for column in one.labels})
+            table.writerow(["file", "id", "cluster", "source", *columns])
+            for one in chosen.selected:
+                name = f"{one.id[:12]}{os.path.splitext(one.path)[1].lower()}" if one.path else ""
+                if one.path:
+                    shutil.copyfile(from_text(one.path), out / name)
+                table.writerow(
+                    [name, one.id, one.cluster, one.path, *(one.labels.get(column, "") for column in columns)]
+                )
+    except OSError as error:
+        raise UsageError(
+            f"{out}: {error.strerror}: {error.filename}; what is listed in manifest.csv was copied"
+        ) from error
+
+
+def _files(index: Host, specimen: Specimen) -> list[str]:
+    """The paths of a specimen; its id where vectors came without files."""
+    return [to_text(index.roots.join(*record.key)) for record in specimen.paths] or [specimen.id]

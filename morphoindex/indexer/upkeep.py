@@ -1,0 +1,126 @@
+"""`check` and `rebuild`: the catalog against what it is derived from."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from morphoindex.errors import IndexDamaged, StoreError
+from morphoindex.indexer.catalog import FILE, Catalog
+from morphoindex.indexer.collection import Collection, specimen_of
+from morphoindex.indexer.grouping import runs_of
+from morphoindex.indexer.journal import Journal
+from morphoindex.indexer.paths import Roots
+from morphoindex.indexer.results import CheckResult
+from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.vectors import Point, VectorStore
+
+_SHOWN = 20  # differences of one kind that are listed one by one
+
+
+def check(collection: Collection, journal: Journal, roots: Roots, dim: int, files: bool) -> CheckResult:
+    """Compare the catalog with the store and the journal; with `files`, the paths with the disk too."""
+    fresh = Catalog(None)
+    problems: list[str] = []
+    specimens = 0
+    owners: dict[tuple[str, str], str] = {}
+    clusters: set[str] = set()
+    try:
+        for points in collection.store.scroll(vectors=True):
+            batch = []
+            for point in points:
+                try:
+                    specimen = specimen_of(point)
+                except IndexDamaged as error:
+                    problems.append(str(error))
+                    continue
+                batch.append(specimen)
+                problems += _wrong_with(point, specimen, dim)
+                problems += _claimed_twice(specimen, owners, roots)
+                clusters.update([specimen.cluster] if specimen.cluster else [])
+            fresh.put(batch)
+            specimens += len(batch)
+        runs = runs_of(journal)
+        fresh.put_runs(runs)
+        for table, what in (("specimen", "specimen"), ("path", "path"), ("run", "clustering run")):
+            problems += _differences(what, collection.catalog.contents(table), fresh.contents(table))
+        unknown = {root for root, _ in owners} - set(roots.places)
+        problems += _not_written_down(clusters, runs, fresh.labels_used(), collection, unknown)
+    finally:
+        fresh.close()
+    if files:
+        problems += [f"{path} is not there any more" for path in _gone(owners, roots)]
+    return CheckResult(not problems, specimens, len(owners), len(runs), tuple(problems))
+
+
+def rebuild(folder: Path, store: VectorStore, journal: Journal) -> list[str]:
+    """Make the catalog again from the store and the journal, and put it in place once it is whole.
+
+    Returns:
+        The label columns in use, in order of name.
+    """
+    beside = FILE + ".new"
+    for left in folder.glob(beside + "*"):
+        left.unlink()
+    fresh = Catalog(folder, beside)
+    try:
+        Collection(store, fresh).catch_up()
+        fresh.put_runs(runs_of(journal))
+        labels = fresh.labels_used()
+    finally:
+        fresh.close()
+    try:
+        (folder / f"{FILE}.wal").unlink(missing_ok=True)
+        (folder / beside).replace(folder / FILE)
+    except OSError as error:
+        raise StoreError(f"{folder / FILE} cannot be replaced: {error.strerror or error}") from error
+    return labels
+
+
+def _wrong_with(point: Point, specimen: Specimen, dim: int) -> Iterator[str]:
+    if specimen.point != point.id:
+        yield f"specimen {specimen.id} is stored under another id, {point.id}"
+    if point.vector is None or len(point.vector) != dim or abs(float(np.linalg.norm(point.vector)) - 1) > 1e-3:
+        yield f"specimen {specimen.id} has no usable vector"
+
+
+def _claimed_twice(specimen: Specimen, owners: dict[tuple[str, str], str], roots: Roots) -> Iterator[str]:
+    """In words, paths that an earlier specimen has too; the others go to this one."""
+    for record in specimen.paths:
+        owner = owners.setdefault(record.key, specimen.id)
+        if owner != specimen.id:
+            yield f"{roots.join(*record.key)} belongs to two specimens, {owner} and {specimen.id}"
+
+
+def _not_written_down(
+    clusters: set[str],
+    runs: Sequence[Mapping[str, Any]],
+    labels: Sequence[str],
+    collection: Collection,
+    roots: set[str],
+) -> Iterator[str]:
+    """In words, what specimens use but the journal or `index.toml` does not have."""
+    for cluster in sorted(clusters - {name for run in runs for name in run.get("new", ())}):
+        yield f"cluster {cluster} was made by no run of the journal: restore the journal from a backup"
+    for label in sorted(set(labels) - set(collection.catalog.labels_seen())):
+        yield f"label column {label!r} is not in index.toml"
+    for root in sorted(roots):
+        yield f"root {root!r} of some paths is not in index.toml: restore it from a backup, or write it there by hand"
+
+
+def _differences(what: str, has: Counter[tuple[object, ...]], should: Counter[tuple[object, ...]]) -> Iterator[str]:
+    """In words, rows that one side has and the other has not."""
+    for rows, where in ((has - should, "in the catalog only"), (should - has, "not in the catalog")):
+        for row in sorted(map(str, rows))[:_SHOWN]:
+            yield f"{what} {where}: {row}"
+        if len(rows) > _SHOWN:
+            yield f"… and {len(rows) - _SHOWN} more of {what} {where}"
+
+
+def _gone(owners: dict[tuple[str, str], str], roots: Roots) -> list[str]:
+    return [path for path in sorted(roots.join(*key) for key in owners) if not os.path.lexists(path)]

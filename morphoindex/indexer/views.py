@@ -1,0 +1,81 @@
+"""What a person sees of the catalog: the views `specimens`, `paths`, `clusters` and `runs`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+
+import duckdb
+
+COLUMNS = (
+    "id", "sha256", "width", "height", "format", "bytes", "time", "camera", "latitude", "longitude", "notes",
+    "cluster", "probability", "added",
+)  # fmt: skip
+"""What a specimen has besides its labels; a label of such a name becomes the column `label_<name>`."""
+
+
+def make_views(connection: duckdb.DuckDBPyConnection, labels: Sequence[str]) -> None:
+    """Make the views for these label columns, in place of former ones."""
+    labelled = "".join(
+        f", json_extract_string(labels, {literal(json_path(label))}) AS {identifier(column)}"
+        for label, column in label_columns(labels).items()
+    )
+    plain = ", ".join(identifier(column) for column in COLUMNS)
+    connection.execute(f"CREATE OR REPLACE VIEW specimens AS SELECT {plain}{labelled} FROM specimen")
+    connection.execute(
+        f"CREATE OR REPLACE VIEW paths AS SELECT * EXCLUDE (rank) FROM ({records()}) QUALIFY row_number() "
+        "OVER (PARTITION BY root, path ORDER BY rank DESC, seen DESC, id DESC) = 1"
+    )
+    connection.execute("CREATE OR REPLACE VIEW runs AS SELECT * FROM run")
+    connection.execute(
+        "CREATE OR REPLACE VIEW clusters AS SELECT cluster AS id, count(*) AS size, "
+        "avg(probability) AS probability FROM specimen WHERE cluster IS NOT NULL GROUP BY cluster"
+    )
+    connection.execute("UPDATE seen SET labels = ?", [json.dumps(list(labels))])
+
+
+def records(asked: str = "") -> str:
+    """A query for all that is known of all paths, or of those in a table `asked` with columns root, path and i.
+
+    Of several rows for a path that of the highest rank counts: a specimen that lies there now before a refusal, that
+    before what lay there once; and of those the one seen last.
+    """
+    those = f"{asked} JOIN " if asked else ""
+    using = " USING (root, path)" if asked else ""
+    number = "i, " if asked else ""
+    return (
+        f"SELECT {number}root, path, state, NULL AS reason, id, size, mtime_ns, seen, "
+        f"if(state = 'present', 2, 0) AS rank FROM {those}path{using} UNION ALL "
+        f"SELECT {number}root, path, 'refused', reason, NULL, size, mtime_ns, seen, 1 FROM {those}refusal{using}"
+    )
+
+
+def label_columns(labels: Sequence[str], reserved: Sequence[str] = COLUMNS) -> dict[str, str]:
+    """Label → its column: `["species", "width"]` -> `{"species": "species", "width": "label_width"}`.
+
+    SQL takes no heed of case; of names that differ in nothing else the later ones get a number.
+    """
+    taken = set(reserved)
+    columns = {}
+    for label in labels:
+        stem = f"label_{label}" if label.lower() in reserved else label
+        names = itertools.chain([stem], (f"{stem}_{n}" for n in itertools.count(2)))
+        columns[label] = next(name for name in names if name.lower() not in taken)
+        taken.add(columns[label].lower())
+    return columns
+
+
+def json_path(label: str) -> str:
+    """Where a label stands in the JSON text, as a JSON pointer, which has no wildcards: `a/b` -> `/a~1b`."""
+    return "/" + label.replace("~", "~0").replace("/", "~1")
+
+
+def literal(text: str) -> str:
+    """Text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(column: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + column.replace('"', '""') + '"'

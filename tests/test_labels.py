@@ -1,0 +1,249 @@
+"""Labels from folders, patterns and tables, and what can be asked of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Cli, draw
+from tiny_encoder import write_encoder
+
+import morphoindex
+from morphoindex.errors import UsageError
+from morphoindex.indexer.labels import labeller
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[morphoindex.Index]:
+    encoder = write_encoder(tmp_path / "tiny.onnx")
+    with morphoindex.open(tmp_path / ".morphoindex", create=True, encoder=str(encoder)) as opened:
+        yield opened
+
+
+def labels_by_path(index: morphoindex.Index, folder: Path) -> dict[str, dict[str, str]]:
+    """Path below the folder → the labels of the specimen there, from the store."""
+    return {
+        os.path.relpath(index._session.roots.join(*record.key), folder): dict(specimen.labels)
+        for batch in index._session.collection.scroll()
+        for specimen in batch
+        for record in specimen.paths
+    }
+
+
+# --- what a labeller reads -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "path", "labels"),
+    [
+        ("folder", "/p/Apis mellifera/1.jpg", {"species": "Apis mellifera"}),
+        ("folder=genus", "/p/Apis/1.jpg", {"genus": "Apis"}),
+        ("folder", "/1.jpg", {}),
+        ("{order}-{family}_{n}", "/p/Diptera-Syrphidae_12.jpg", {"order": "Diptera", "family": "Syrphidae"}),
+        ("{order}-{family}_{n}", "/p/Diptera_12.jpg", {}),
+        ("{order}-{family}_{n}", "/p/Diptera-Syr-phidae_1_2.jpg", {"order": "Diptera", "family": "Syr-phidae"}),
+        ("{site}/{species}_{_}", "/p/meadow/Apis_1.jpg", {"site": "meadow", "species": "Apis"}),
+        ("{site}/{}/{species}_{_}", "/p/meadow/raw/Apis_1.jpg", {"site": "meadow", "species": "Apis"}),
+        ("./{site}/{species}", "/p/meadow/Apis.jpg", {"site": "meadow", "species": "Apis"}),
+        ("{species}_{n}.jpg", "/p/Apis_1.jpg", {"species": "Apis"}),
+        ("{species}_{n}.jpg", "/p/Apis_1.png", {}),
+        ("{code}.{part}", "/p/MHNG.12.jpg", {"code": "MHNG", "part": "12"}),
+        ("({species})*", "/p/(Apis)*.jpg", {"species": "Apis"}),
+        ("folder", os.fsdecode(b"/p/caf\xe9/1.jpg"), {"species": r"caf\xe9"}),
+    ],
+)
+def test_labels_from_a_path(how: str, path: str, labels: dict[str, str]) -> None:
+    assert labeller(how)(path) == labels
+
+
+def test_a_pattern_that_fits_no_file_is_told() -> None:
+    read = labeller("{a}--{b}")
+    assert read.unused() == []
+    read("/p/one.jpg")
+    assert read.unused() == ["{a}--{b}"]
+    read("/p/one--two.jpg")
+    assert read.unused() == []
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("species", "give `folder`"),
+        ("{species}_{species}", "twice"),
+        ("{n}_{_}", "no named field"),
+        ('{a"b}', "double quote"),
+        ("folder=a\\b", "backslash"),
+        ("nowhere.csv", "no such file"),
+    ],
+)
+def test_what_is_no_labels(how: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=says):
+        labeller(how)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "no column `path`; its columns are none"),
+        (b"file,species\na.jpg,Apis\n", "its columns are file, species"),
+        ("path,Größe\na.jpg,1\n".encode("latin-1"), "UTF-8"),
+        ("path,species\n".encode("utf-16"), "UTF-8"),
+        (b'path,"5"" long"\na.jpg,1\n', "double quote"),
+        (b'path,species\n"' + b"x" * 200_000 + b'",Apis\n', "CSV"),
+    ],
+)
+def test_what_is_no_table(content: bytes, says: str, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_bytes(content)
+    with pytest.raises(UsageError, match=says):
+        labeller(str(table))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"path,species,sex\n1.jpg,Apis mellifera,f\n",
+        b"path;species;sex\n1.jpg;Apis mellifera;f\n",
+        b"path\tspecies\tsex\n1.jpg\tApis mellifera\tf\n",
+        b"\xef\xbb\xbfpath,species,sex\r\n1.jpg,Apis mellifera,f\r\n",
+        b'\xef\xbb\xbf"species";"path";"sex"\n"Apis mellifera";"1.jpg";"f"\n',
+        b" Path , species , sex \n 1.jpg , Apis mellifera , f \n",
+        b"path,species,sex,\n\n1.jpg,Apis mellifera,f\n,,\n",
+        b'path;species;sex;"length, mm, dry"\n1.jpg;Apis mellifera;f\n',
+        b"path,species,sex\n./x/../1.jpg,Apis mellifera,f,too,many\n",
+    ],
+)
+def test_tables_as_people_save_them(content: bytes, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_bytes(content)
+    read = labeller(str(table))
+    assert read(f"{tmp_path}/1.jpg") == {"species": "Apis mellifera", "sex": "f"}
+    assert read.unused() == []
+
+
+def test_how_a_table_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    rows = {
+        "below the table": ("deep/1.jpg", "photos/deep/1.jpg"),
+        "absolute": (f"{tmp_path}/other/2.jpg", "other/2.jpg"),
+        "absolute by a link": (f"{tmp_path}/link/deep/3.jpg", "photos/deep/3.jpg"),
+        "bare": ("4.jpg", "other/4.jpg"),
+        "beside": ("../other/5.jpg", "other/5.jpg"),
+        "from here": ("other/6.jpg", "other/6.jpg"),
+        "composed": ("Käfer.jpg", "photos/Ka\u0308fer.jpg"),
+        "escaped": (r"caf\xe9.jpg", os.fsdecode(b"photos/caf\xe9.jpg")),
+    }
+    table = tmp_path / "photos" / "labels.csv"
+    table.write_text("path,how\n" + "".join(f"{row},{how}\n" for how, (row, _) in rows.items()), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    read = labeller("photos/labels.csv")
+    assert {how: read(f"{tmp_path}/{path}") for how, (_, path) in rows.items()} == {how: {"how": how} for how in rows}
+    assert read(f"{tmp_path}/other/1.jpg") == {}
+    assert read.unused() == []
+
+
+# --- labels in the index ---------------------------------------------------------------------------------------------
+
+
+def test_rows_that_meet_no_file_are_counted(index: morphoindex.Index, photos: Path, tmp_path: Path) -> None:
+    (photos / "labels.csv").write_text("path,species\nkind0/0.png,A\nkind0/gone.png,B\nnope/1.png,C\n")
+    result = index.add(photos, labels=str(photos / "labels.csv"))
+    assert (result.added, result.labels_unused) == (24, 2)
+    assert labels_by_path(index, photos)["kind0/0.png"] == {"species": "A"}
+    assert labels_by_path(index, photos)["kind0/1.png"] == {}
+
+
+def test_labels_later_without_reading(index: morphoindex.Index, photos: Path) -> None:
+    index.add(photos)
+    for path in photos.rglob("*.png"):  # not a picture any more, and nobody notices: nothing is read
+        status = path.stat()
+        path.write_bytes(b"\0" * status.st_size)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    result = index.add(photos, labels="folder")
+    assert (result.added, result.known, result.refused) == (0, 24, ())
+    assert set(map(str, labels_by_path(index, photos).values())) == {str({"species": f"kind{k}"}) for k in range(4)}
+    assert index.add(photos, labels="folder=kind").known == 24
+    assert labels_by_path(index, photos)["kind2/3.png"] == {"species": "kind2", "kind": "kind2"}
+    assert index.check().clean
+
+
+def test_the_first_path_decides_and_others_fill_in(index: morphoindex.Index, tmp_path: Path) -> None:
+    draw(tmp_path / "p" / "a" / "1.png", 1)
+    (tmp_path / "p" / "b").mkdir()
+    shutil.copy(tmp_path / "p" / "a" / "1.png", tmp_path / "p" / "b" / "1.png")
+    table = tmp_path / "p" / "labels.csv"
+    table.write_text("path,species,sex,site\na/1.png,A,,meadow\nb/1.png,B,f,\n")
+    index.add(tmp_path / "p", labels=str(table))
+    expected = {"species": "A", "sex": "f", "site": "meadow"}
+    assert labels_by_path(index, tmp_path / "p") == {"a/1.png": expected, "b/1.png": expected}
+    table.write_text("path,species,sex,site\nb/1.png,C,m,garden\na/1.png,A,f,meadow\n")
+    index.add(tmp_path / "p", labels=str(table))
+    assert labels_by_path(index, tmp_path / "p") == {"a/1.png": expected, "b/1.png": expected}
+    table.write_text("path,species\na/1.png,D\n")
+    index.add(tmp_path / "p", labels=str(table))
+    assert labels_by_path(index, tmp_path / "p")["b/1.png"] == {**expected, "species": "D"}
+
+
+@pytest.mark.parametrize("copied_first", [True, False])
+def test_copies_in_one_run_and_in_two(index: morphoindex.Index, tmp_path: Path, copied_first: bool) -> None:
+    draw(tmp_path / "p" / "B" / "1.png", 1)
+    if not copied_first:
+        index.add(tmp_path / "p", labels="folder")
+    (tmp_path / "p" / "A").mkdir()
+    shutil.copy(tmp_path / "p" / "B" / "1.png", tmp_path / "p" / "A" / "1.png")
+    index.add(tmp_path / "p", labels="folder")
+    first = {"species": "A" if copied_first else "B"}
+    assert labels_by_path(index, tmp_path / "p") == {"A/1.png": first, "B/1.png": first}
+
+
+def test_labels_of_a_folder_with_a_name_that_is_no_unicode(index: morphoindex.Index, tmp_path: Path) -> None:
+    folder = os.path.join(os.fsencode(tmp_path), b"p", b"caf\xe9")
+    draw(tmp_path / "1.png", 1)
+    os.makedirs(folder)
+    os.rename(tmp_path / "1.png", os.path.join(folder, b"1.png"))
+    assert index.add(tmp_path / "p", labels="folder").added == 1
+    assert index.search(os.fsdecode(os.path.join(folder, b"1.png"))).hits[0].labels == {"species": r"caf\xe9"}
+    assert index.check().clean
+
+
+COLUMNS = {
+    "width": "broad", "time": "noon", "species": "Apis", "No. of segments": "7", "a.b.c": "dots", "it's": "quoted",
+    "🪲": "beetle", "path": None, "id": "42", "cluster": "none", "Größe (mm)": "3", "label_width": "odd", "SELECT": "1",
+}  # fmt: skip
+
+
+def test_columns_of_any_name(index: morphoindex.Index, photos: Path, tmp_path: Path) -> None:
+    columns = {name: value for name, value in COLUMNS.items() if value is not None}
+    table = photos / "labels.csv"
+    table.write_text(f"path,{','.join(columns)}\nkind0/0.png,{','.join(columns.values())}\n", "utf-8")
+    index.add(photos, labels=str(table))
+    assert labels_by_path(index, photos)["kind0/0.png"] == columns
+    for name, value in columns.items():
+        found = index.search(str(photos / "kind1" / "0.png"), 30, where=f'"{name}" = "{value}"')
+        assert [hit.labels for hit in found.hits] == [columns], name
+        assert len(index.search(str(photos / "kind1" / "0.png"), 30, where=f'"{name}" is missing').hits) == 23, name
+    asked = index.sql("SELECT * FROM specimens WHERE species = 'Apis'")
+    assert len(asked.rows) == 1
+    assert set(columns.values()) <= set(asked.rows[0])
+    assert len({column.lower() for column in asked.columns}) == len(asked.columns)
+    index.report("assignments", "json", tmp_path / "out.json")
+    rows = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    labelled = [row for row in rows if row["species"] == "Apis"]
+    assert len(rows) == 24
+    assert len(labelled) == 1
+    assert set(columns.values()) <= set(labelled[0].values())
+    assert index.check().clean
+
+
+def test_a_column_that_cannot_be_searched_is_refused_before_anything_is_read(cli: Cli, photos: Path) -> None:
+    (photos / "labels.csv").write_text('path,"length ("")"\nkind0/0.png,3\n')
+    done = cli("add", "photos", "--labels", "photos/labels.csv", code=2)
+    assert "double quote" in done.stderr
+    assert "rename it" in done.stderr
