@@ -1,0 +1,169 @@
+"""demo, init, add, remove: what goes into an index, and out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from morphoindex.cli.options import Shared, shared
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.results import AddResult
+
+_LISTED = 20
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--seed", default=0, show_default=True, help="Another seed draws other individuals.")
+@shared
+def demo(shared: Shared, folder: Path, seed: int) -> None:
+    """Draw a labelled sample collection in DIR: species, bursts, duplicates, a few broken files."""
+    from morphoindex.cli import render
+    from morphoindex.demo import draw_collection
+
+    made = draw_collection(folder, seed)
+    answer = {
+        "folder": str(made.folder), "images": made.images, "species": made.species,
+        "reencoded": len(made.reencoded), "turned": len(made.turned), "copies": len(made.copies),
+        "bursts": len(made.bursts), "broken": len(made.broken),
+    }  # fmt: skip
+    shared.answer(
+        answer,
+        lambda: render.line(
+            f"Drew {render.count(made.images, 'image')} of {made.species} species in {folder}: "
+            f"{len(made.bursts)} bursts, {len(made.reencoded)} re-encoded and {len(made.turned)} turned copies, "
+            f"{render.count(len(made.broken), 'broken file')}. The truth is in {folder / 'planted.json'}."
+        ),
+    )
+
+
+@click.command()
+@click.option("--encoder", metavar="E", help="A built-in name or an ONNX file. Default: the built-in one.")
+@click.option("--qdrant-url", metavar="URL", help="Keep the specimens on this Qdrant server.")
+@shared
+def init(shared: Shared, encoder: str | None, qdrant_url: str | None) -> None:
+    """Make an index without adding anything, to choose its encoder or a Qdrant server."""
+    from morphoindex.cli import render
+    from morphoindex.indexer.encoder import DEFAULT
+    from morphoindex.indexer.opening import make
+
+    with make(shared.index, encoder or DEFAULT, qdrant_url) as index:
+        status = index.status()
+    assert status.encoder is not None
+    name = status.encoder.name
+    shared.answer(status, lambda: render.line(f"Made an index at {status.index}: {name}, {status.store}."))
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option(
+    "--labels",
+    metavar="HOW",
+    help="folder (the folder's name is the species), folder=COLUMN, a pattern such as "
+    "'{family}_{species}_{n}', or a CSV file with a column path.",
+)
+@click.option(
+    "--encoder",
+    metavar="E",
+    help="A built-in name or an ONNX file; an index keeps its first. With --embeddings, a name for what made them.",
+)
+@click.option(
+    "--embeddings",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take vectors made elsewhere: npz or parquet with ids, embeddings, perhaps paths and labels.",
+)
+@click.option("--max-megapixels", default=200.0, show_default=True, help="Refuse larger photographs.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be read.")
+@shared
+@click.pass_context
+def add(
+    ctx: click.Context, shared: Shared, paths: tuple[str, ...], labels: str | None, encoder: str | None,
+    embeddings: Path | None, max_megapixels: float, dry_run: bool,
+) -> None:  # fmt: skip
+    """Take photographs in: files, folders, globs, and .txt lists of paths.
+
+    Files that are known and unchanged are skipped without reading them, so the same command can be repeated any time.
+    """
+    import os
+
+    from morphoindex.cli.progress import adding
+    from morphoindex.errors import UsageError
+
+    if embeddings is not None:
+        if paths or labels or dry_run:
+            raise UsageError("--embeddings stands alone: no PATH, --labels or --dry-run beside it")
+        result = _add_embeddings(shared, embeddings, encoder)
+    else:
+        if not paths:
+            raise UsageError("give the photographs to add: files, folders, globs, or a .txt list")
+        nowhere = [path for path in paths if not os.path.lexists(path) and not any(c in path for c in "*?[")]
+        if len(nowhere) == len(paths):
+            raise UsageError(f"there is no file or folder {nowhere[0]}")
+        with shared.open(create=not dry_run) as index, adding(paths, not (shared.quiet or shared.json)) as report:
+            result = index.add(
+                paths, labels=labels, encoder=encoder, dry_run=dry_run, max_megapixels=max_megapixels, report=report
+            )
+    shared.answer(result, lambda: _render_added(result, dry_run))
+    if result.refused:
+        ctx.exit(1)
+
+
+def _add_embeddings(shared: Shared, path: Path, encoder: str | None) -> AddResult:
+    from morphoindex.indexer.external import read_embeddings
+    from morphoindex.indexer.session import EXTERNAL
+
+    read = read_embeddings(path)
+    with shared.open(create=True) as index:
+        return index.add_embeddings(read.ids, read.vectors, read.paths, read.metadata, encoder or EXTERNAL)
+
+
+def _render_added(result: AddResult, dry_run: bool) -> None:
+    from morphoindex.cli import render
+
+    counts = ", ".join(
+        words
+        for number, words in (
+            (result.known, f"{result.known:,} known"),
+            (result.moved, f"{result.moved:,} moved"),
+            (len(result.refused), f"{len(result.refused):,} refused"),
+        )
+        if number
+    )
+    aside = f" ({counts})" if counts else ""
+    if dry_run:
+        render.line(f"Would read {render.count(result.added, 'file')}{aside}.")
+        return
+    render.line(
+        f"Added {render.count(result.added, 'specimen')}{aside} in {result.seconds:.1f} s, "
+        f"{result.images_per_second:,.0f} images/s. The index holds {render.count(result.specimens, 'specimen')}."
+    )
+    if result.labels_unused:
+        render.line(f"{render.count(result.labels_unused, 'row')} of the labels met no file.", "yellow")
+    if result.refused:
+        rows = [(render.short(refused.path), refused.reason) for refused in result.refused[:_LISTED]]
+        render.table(("refused", "reason"), rows)
+        if len(result.refused) > _LISTED:
+            more = len(result.refused) - _LISTED
+            render.line(f"… and {more:,} more: `morphoindex report ingest --format csv --out ingest.csv` lists all.")
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True, metavar="ID|PATH...")
+@click.option("--dry-run", is_flag=True, help="Only say how many it would be.")
+@shared
+def remove(shared: Shared, targets: tuple[str, ...], dry_run: bool) -> None:
+    """Take specimens out of the index, by id or by path. The photographs stay where they are."""
+    from morphoindex.cli import render
+
+    with shared.open() as index:
+        removed = index.remove(targets, dry_run=dry_run)
+        specimens = index.status().specimens
+    verb = "Would remove" if dry_run else "Removed"
+    shared.answer(
+        {"removed": 0 if dry_run else removed, "specimens": specimens},
+        lambda: render.line(f"{verb} {render.count(removed, 'specimen')}. The index holds {specimens:,}."),
+    )

@@ -1,0 +1,37 @@
+"""A progress bar on stderr, where that is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.ingest import Counts
+
+
+@contextmanager
+def adding(inputs: Sequence[str], shown: bool) -> Iterator[Callable[[Counts], None]]:
+    """Show how far an `add` is: gives the function to call with the counts."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda counts: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from morphoindex.indexer.discovery import discover
+
+    rate = TextColumn("{task.fields[rate]:.0f} images/s")
+    with Progress(
+        TextColumn("adding"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(),
+        TextColumn("{task.fields[refused]} refused"), console=Console(stderr=True), transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("add", total=None, refused=0, rate=0.0)
+        threading.Thread(target=lambda: bar.update(task, total=sum(1 for _ in discover(inputs))), daemon=True).start()
+
+        def show(counts: Counts) -> None:
+            bar.update(task, completed=counts.seen, refused=len(counts.refused), rate=bar.tasks[0].speed or 0.0)
+
+        yield show

@@ -1,0 +1,62 @@
+"""Tables and lines for people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+
+def console() -> Console:
+    """Standard output. Lines are as long as they are: paths stay whole, and can be copied."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def line(words: str, style: str = "") -> None:
+    """One line of text, taken as it is."""
+    console().print(Text(words, style=style))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
+    """A table; the columns named in `right` are set flush right. The last column is as wide as each of its cells."""
+    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns) - 1)]
+    if any(columns):
+        console().print(Text(_aligned(columns, widths, columns, right), style="bold"))
+    for row in cells:
+        console().print(Text(_aligned(row, widths, columns, right)))
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], columns: Sequence[str], right: Sequence[str]) -> str:
+    fixed = [
+        cell.rjust(width) if column in right else cell.ljust(width)
+        for cell, width, column in zip(row, widths, columns, strict=False)
+    ]
+    last = row[-1].rjust(len(columns[-1])) if columns[-1] in right else row[-1]
+    return "  ".join([*fixed, last]).rstrip()
+
+
+def short(path: str | None) -> str:
+    """A path as seen from here, where that is shorter."""
+    if path is None:
+        return "(no file)"
+    if not os.path.isabs(path):
+        return path
+    below = os.path.relpath(path)
+    return below if not below.startswith("..") else path
+
+
+def labels(values: Mapping[str, str]) -> str:
+    """The one label that says most, the lowest rank there is: `{"family": "Apidae", "species": "Apis mellifera"}`."""
+    from morphoindex.indexer.labels import telling
+
+    column = telling(values)
+    return values[column] if column else ""
+
+
+def count(number: int, one: str, several: str = "") -> str:
+    """A number and its noun: `1, "specimen"` -> `1 specimen`, `1200, "box", "boxes"` -> `1,200 boxes`."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"

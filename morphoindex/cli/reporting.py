@@ -1,0 +1,127 @@
+"""report, sql, status: what is in the index, as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from morphoindex.cli.options import Shared, shared
+
+_LISTED = 20
+
+
+@click.command()
+@click.argument("kind", default="overview", type=click.Choice(["overview", "assignments", "embeddings", "ingest"]))
+@click.option(
+    "--format", "format_", type=click.Choice(["csv", "parquet", "json", "npz"]), help="Default: by the ending of FILE."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it.")
+@shared
+def report(shared: Shared, kind: str, format_: str | None, out: Path | None) -> None:
+    """What was found: an overview on the screen, or one of these written to a file.
+
+    \b
+    overview      clusters with their labels, label counts, reasons of refusals
+    assignments   one row a path: path, id, cluster, probability, labels
+    embeddings    ids, paths and vectors
+    ingest        one row for every path ever seen: state, reason, size, time
+    """
+    from morphoindex.cli import render
+    from morphoindex.errors import UsageError
+
+    if kind == "overview":
+        if out or format_:
+            raise UsageError(
+                "the overview goes to the screen (or --json); --out takes assignments, embeddings or ingest"
+            )
+        _overview(shared)
+        return
+    if out is None:
+        raise UsageError(f"report {kind} needs --out FILE")
+    format_ = format_ or out.suffix.lstrip(".").lower()
+    with shared.open() as index:
+        rows = index.report(kind, format_, out)
+    shared.answer(
+        {"report": kind, "format": format_, "out": str(out), "rows": rows},
+        lambda: render.line(f"Wrote {render.count(rows, 'row')} to {out}."),
+    )
+
+
+def _overview(shared: Shared) -> None:
+    from morphoindex.cli import render
+
+    with shared.open() as index:
+        result = index.overview()
+
+    def show() -> None:
+        run = f"by {result.method} {result.parameters}" if result.method else "not clustered yet: `morphoindex cluster`"
+        render.line(
+            f"{render.count(result.specimens, 'specimen')}, {render.count(len(result.clusters), 'cluster')}, {run}"
+        )
+        column = result.label or "label"
+        rows = [(c.id, f"{c.size:,}", c.label, f"{c.share:.0%}" if c.label else "") for c in result.clusters[:_LISTED]]
+        if rows:
+            render.table(("cluster", "size", f"most frequent {column}", "share"), rows, right=("size", "share"))
+        if len(result.clusters) > _LISTED:
+            render.line(f"… and {len(result.clusters) - _LISTED:,} smaller clusters")
+        for name, values in result.labels.items():
+            shown = ", ".join(f"{value} {count:,}" for value, count in values[:8]) + (", …" if len(values) > 8 else "")
+            render.line(f"{name}: {len(values):,} values: {shown}")
+        for reason, count in result.refused:
+            render.line(f"refused: {render.count(count, 'path')}: {reason}", "yellow")
+
+    shared.answer(result, show)
+
+
+@click.command()
+@click.argument("statement")
+@shared
+def sql(shared: Shared, statement: str) -> None:
+    """Ask the catalog in SQL (DuckDB): tables specimens, paths, clusters, runs. Read-only, and only the index.
+
+    \b
+    morphoindex sql 'SELECT species, count(*) FROM specimens GROUP BY ALL'
+    """
+    from morphoindex.cli import render
+
+    with shared.open() as index:
+        result = index.sql(statement)
+    values = [[_plain(value) for value in row] for row in result.rows]
+    shared.answer(
+        {"columns": list(result.columns), "rows": values},
+        lambda: render.table(result.columns, values),
+    )
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+@click.command()
+@shared
+def status(shared: Shared) -> None:
+    """What the index holds."""
+    from morphoindex.cli import render
+
+    with shared.open() as index:
+        result = index.status()
+
+    def show() -> None:
+        encoder = result.encoder
+        named = f"{encoder.name}, {encoder.dim} dimensions, {encoder.fingerprint[:12]}" if encoder else "none yet"
+        without = f" ({result.without_file:,} without a file)" if result.without_file else ""
+        rows = [
+            ("index", result.index),
+            ("store", result.store),
+            ("encoder", named),
+            ("specimens", f"{result.specimens:,}{without}"),
+            ("paths", f"{result.paths:,}"),
+            ("refused", f"{result.refused:,}"),
+            ("clusters", f"{result.clusters:,} with {result.clustered:,} specimens"),
+            ("labels", ", ".join(result.labels) or "none"),
+            *(("root", f"{name} = {place}") for name, place in result.roots.items()),
+        ]
+        render.table(("", ""), rows)
+
+    shared.answer(result, show)

@@ -1,0 +1,48 @@
+"""check, rebuild."""
+
+from __future__ import annotations
+
+import click
+
+from morphoindex.cli.options import Shared, shared
+
+
+@click.command()
+@click.option("--files", is_flag=True, help="Also look whether every photograph is still where it was.")
+@shared
+@click.pass_context
+def check(ctx: click.Context, shared: Shared, files: bool) -> None:
+    """Compare the catalog with the store and the journal, and name every difference. Changes nothing."""
+    from morphoindex.cli import render
+
+    with shared.open() as index:
+        result = index.check(files)
+
+    def show() -> None:
+        for problem in result.problems:
+            render.line(problem, "yellow")
+        compared = (
+            f"{render.count(result.specimens, 'specimen')}, {result.paths:,} paths, {result.runs:,} clustering runs"
+        )
+        if result.clean:
+            render.line(f"Clean: {compared}.")
+        else:
+            problems = render.count(len(result.problems), "problem")
+            render.line(f"{problems} in {compared}; `morphoindex rebuild` makes the catalog again.")
+
+    shared.answer(result, show)
+    if not result.clean:
+        ctx.exit(1)
+
+
+@click.command()
+@shared
+def rebuild(shared: Shared) -> None:
+    """Make the catalog again from the store and the journal."""
+    from morphoindex.cli import render
+
+    with shared.open() as index:
+        specimens = index.rebuild()
+    shared.answer(
+        {"specimens": specimens}, lambda: render.line(f"Rebuilt the catalog: {render.count(specimens, 'specimen')}.")
+    )
