@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A teacher of the form that distillation takes: float [N, 3, 224, 224] to 24 numbers, colours of 8 × 8 patches, mixed."""
+    """A teacher as distillation takes it, float [N, 3, 224, 224]: 24 mixtures of the colours of 8 × 8 patches."""
     path = tmp_path_factory.mktemp("teacher") / "teacher.onnx"
     weights = np.random.default_rng(0).normal(size=(3 * 8 * 8, 24)).astype(np.float32)
     nodes = [

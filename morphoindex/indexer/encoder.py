@@ -77,6 +77,11 @@ class Encoder:
         floats = self.info.height * self.info.width * 3 * 4 * _ACTIVATIONS
         self.batch = int(np.clip(_MEMORY // (floats * max(workers, 1)), 1, _MOST.get(self.provider, 32)))
 
+    @property
+    def place(self) -> str:
+        """Where it runs, in words."""
+        return {"CPUExecutionProvider": "the CPU", "CUDAExecutionProvider": "CUDA"}.get(self.provider, self.provider)
+
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring a photograph [H, W, 3] to the encoder's own size, with its own filter."""
         return fit(pixels, (self.info.height, self.info.width), self.info.fit, self.info.resampling)

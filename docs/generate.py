@@ -1,0 +1,120 @@
+"""Make what the documentation takes from the program itself.
+
+    python docs/generate.py reference     docs/cli.md, from the commands' own help
+    python docs/generate.py screens       docs/screens/, from a real run on the demo collection
+
+Colours in the screens are those of a terminal; the pictures are SVG, so that they stay sharp and small.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+DOCS = Path(__file__).parent
+WIDTH = 130
+SCREENS = {
+    "add": ["add", "photos", "--labels", "photos/labels.csv"],
+    "cluster": ["cluster"],
+    "report": ["report"],
+    "search": ["search", "photos/{photo}", "-k", "5"],
+    "dedup": ["dedup"],
+    "sample": ["sample", "-n", "12"],
+}
+LINES = 18  # of a screen that are shown
+
+
+def reference() -> str:
+    """The reference of all commands, as Markdown."""
+    from morphoindex.cli.main import cli
+
+    parts = [
+        "# Commands\n",
+        "Made by `python docs/generate.py reference`; a test compares it with the program.\n",
+        "Exit codes: 0 done; 1 done, but some inputs were refused or a check found something; "
+        "2 wrong use or a clear error; 130 interrupted, and what was done is kept.\n",
+    ]
+    with click.Context(cli, info_name="morphoindex") as context:
+        parts += _command(context, cli, "morphoindex", 2)
+    return "\n".join(parts)
+
+
+def _command(context: click.Context, command: click.Command, name: str, level: int) -> list[str]:
+    with click.Context(command, info_name=name, parent=None, terminal_width=WIDTH, max_content_width=WIDTH) as own:
+        parts = [f"{'#' * level} {name}\n", "```", command.get_help(own).rstrip(), "```\n"]
+    if isinstance(command, click.Group):
+        for sub in command.list_commands(context):
+            found = command.get_command(context, sub)
+            assert found is not None
+            parts += _command(context, found, f"{name} {sub}", level + (name != "morphoindex"))
+    return parts
+
+
+def screens() -> None:
+    """Run the main job and keep what it shows."""
+    folder = DOCS / "screens"
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        here = Path(place)
+        _run(here, ["demo", "photos"])
+        photo = sorted(p.relative_to(here / "photos") for p in (here / "photos").glob("coccinella*/*.jpg"))[3]
+        for name, arguments in SCREENS.items():
+            given = [argument.format(photo=photo) for argument in arguments]
+            _svg(folder / f"{name}.svg", f"$ morphoindex {' '.join(given)}\n" + _run(here, given))
+        _sheet(here / "photos", folder / "collection.jpg")
+
+
+def _run(folder: Path, arguments: list[str]) -> str:
+    environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH)}
+    environment.pop("MORPHOINDEX_INDEX", None)
+    command = [sys.executable, "-m", "morphoindex", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise SystemExit(done.stderr)
+    return done.stdout
+
+
+def _svg(path: Path, shown: str) -> None:
+    import io
+
+    from rich.console import Console
+    from rich.terminal_theme import DIMMED_MONOKAI
+    from rich.text import Text
+
+    lines = shown.rstrip().splitlines()
+    if len(lines) > LINES:
+        lines = [*lines[:LINES], "…"]
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
+    console.print(Text.from_ansi("\n".join(lines)))
+    picture = console.export_svg(title="morphoindex", theme=DIMMED_MONOKAI)
+    start, end = picture.index("@font-face"), picture.rindex("@font-face")
+    end = picture.index("}", end) + 1
+    path.write_text(picture[:start] + picture[end:].replace("Fira Code", "Menlo, Consolas"), encoding="utf-8")
+
+
+def _sheet(photos: Path, path: Path, columns: int = 9, size: int = 120) -> None:
+    from PIL import Image, ImageOps
+
+    folders = sorted(p for p in photos.iterdir() if p.is_dir() and any(p.glob("*_*.jpg")))
+    picked = [sorted(folder.glob("*.jpg"))[2] for folder in folders]
+    rows = -(-len(picked) // columns)
+    sheet = Image.new("RGB", (columns * size, rows * size), "white")
+    for i, one in enumerate(picked):
+        with Image.open(one) as image:
+            small = ImageOps.fit(image.convert("RGB"), (size, size))
+        sheet.paste(small, (i % columns * size, i // columns * size))
+    sheet.save(path, quality=85)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["reference"]:
+        (DOCS / "cli.md").write_text(reference(), encoding="utf-8")
+    elif sys.argv[1:] == ["screens"]:
+        screens()
+    else:
+        raise SystemExit(__doc__)

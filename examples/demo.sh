@@ -1,0 +1,40 @@
+#!/bin/sh
+# The main job on a drawn sample collection: add, cluster, search, dedup, sample, report. Usage: demo.sh DIR
+set -eu
+dir=${1:-demo}
+rm -rf "$dir/index" "$dir/subset"
+mkdir -p "$dir"
+export MORPHOINDEX_INDEX="$dir/index"
+
+step() { printf '\n$ %s\n' "$*"; "$@"; }
+
+step morphoindex demo "$dir/photos"
+# Exit code 1: added, and some files were refused; the collection has broken ones on purpose.
+step morphoindex add "$dir/photos" --labels "$dir/photos/labels.csv" || [ $? -eq 1 ]
+step morphoindex cluster
+step morphoindex report
+photo=$(morphoindex sample -n 1 --json | sed -n 's/^ *"path": "\(.*\)",*$/\1/p')
+step morphoindex search "$photo" -k 5
+step morphoindex dedup > "$dir/duplicates.txt"
+head -n 12 "$dir/duplicates.txt"
+step morphoindex sample -n 100 --out "$dir/subset" > "$dir/sample.txt"
+head -n 8 "$dir/sample.txt"
+step morphoindex report assignments --out "$dir/assignments.csv"
+step morphoindex check
+
+cat <<END
+
+Done. The results:
+  $dir/photos            the collection, one folder a species; planted.json tells what is hidden in it
+  $dir/index             the index: vectors, catalog, journal
+  $dir/assignments.csv   every photograph with its cluster and labels
+  $dir/duplicates.txt    groups of near-duplicates
+  $dir/subset/           100 photographs, as different from each other as can be
+
+Try next (after `. .venv/bin/activate`):
+  export MORPHOINDEX_INDEX=$dir/index
+  morphoindex cluster --threshold 0.8
+  morphoindex search 'YOUR PHOTO.jpg'
+  morphoindex sql 'SELECT species, count(*) FROM specimens GROUP BY ALL ORDER BY 2 DESC'
+And on your own photographs, in their folder: morphoindex add . && morphoindex cluster
+END
