@@ -15,6 +15,7 @@ from tiny_encoder import write_encoder
 import morphoindex
 from morphoindex.errors import UsageError
 from morphoindex.indexer.labels import labeller
+from morphoindex.indexer.views import label_columns
 
 
 @pytest.fixture
@@ -225,7 +226,8 @@ def test_columns_of_any_name(index: morphoindex.Index, photos: Path, tmp_path: P
     table.write_text(f"path,{','.join(columns)}\nkind0/0.png,{','.join(columns.values())}\n", "utf-8")
     index.add(photos, labels=str(table))
     assert labels_by_path(index, photos)["kind0/0.png"] == columns
-    for name, value in columns.items():
+    for label, value in columns.items():
+        name = label_columns(index.status().labels)[label]
         found = index.search(str(photos / "kind1" / "0.png"), 30, where=f'"{name}" = "{value}"')
         assert [hit.labels for hit in found.hits] == [columns], name
         assert len(index.search(str(photos / "kind1" / "0.png"), 30, where=f'"{name}" is missing').hits) == 23, name

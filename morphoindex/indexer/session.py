@@ -21,6 +21,7 @@ from morphoindex.indexer.paths import Roots
 from morphoindex.indexer.settings import EncoderEntry, Settings, read_settings, write_settings, write_whole
 from morphoindex.indexer.stores import create_store, open_store
 from morphoindex.indexer.upkeep import rebuild
+from morphoindex.indexer.views import label_columns
 from morphoindex.indexer.where import Column
 
 EXTERNAL = "external"
@@ -159,13 +160,14 @@ class Session:
         Raises:
             UsageError: there is no such name.
         """
-        if name in _NAMES:  # as in the catalog, where a label of such a name is the column `label_<name>`
+        columns = {column: label for label, column in label_columns(self.settings.labels).items()}
+        if name in columns:  # named as in SQL, where a label called like a built-in column is `label_<name>`
+            return Column(label_key(columns[name]), "text")
+        if name in _NAMES:
             return _NAMES[name]
-        plain = name.removeprefix("label_")
-        for label in (name, plain):
-            if label in self.settings.labels:
-                return Column(label_key(label), "text")
-        known = ", ".join([*self.settings.labels, *_NAMES])
+        if name in self.settings.labels:
+            return Column(label_key(name), "text")
+        known = ", ".join([*columns, *_NAMES])
         raise UsageError(f"there is no column {name!r}; there are {known}")
 
     def use(self, wanted: EncoderEntry) -> None:
