@@ -31,7 +31,7 @@ Done. The results:
   $dir/duplicates.txt    groups of near-duplicates
   $dir/subset/           100 photographs, as different from each other as can be
 
-Try next (after `. .venv/bin/activate`):
+Try next (. .venv/bin/activate first):
   export MORPHOINDEX_INDEX=$dir/index
   morphoindex cluster --threshold 0.8
   morphoindex search 'YOUR PHOTO.jpg'

@@ -171,7 +171,7 @@ def test_dedup_json(tmp_path: Path) -> None:
     assert [Path(d["path"]).name for d in group["drop"]] == ["c.png", "b.jpg"]
     assert group["drop"][0]["similarity"] == 1.0
     assert answer["threshold"] <= group["drop"][1]["similarity"] <= 1.0
-    assert "2 files could go" in cli("dedup").stdout
+    assert "2 files beside a better one" in cli("dedup").stdout
 
 
 def test_sample_json_and_out(here: Cli, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def dedup(shared: Shared, threshold: float | None) -> None:
         files = sum(len(group.drop) for group in result.groups)
         render.line(
             f"{render.count(len(result.groups), 'group')} of near-duplicates at {result.threshold:g}: "
-            f"{render.count(files, 'file')} could go."
+            f"{render.count(files, 'file')} beside a better one."
         )
         for group in result.groups[:_LISTED]:
             render.line(f"\nkeep   {render.short(group.keep)}")

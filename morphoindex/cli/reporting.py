@@ -66,8 +66,10 @@ def _overview(shared: Shared) -> None:
         if len(result.clusters) > _LISTED:
             render.line(f"… and {len(result.clusters) - _LISTED:,} smaller clusters")
         for name, values in result.labels.items():
-            shown = ", ".join(f"{value} {count:,}" for value, count in values[:8]) + (", …" if len(values) > 8 else "")
-            render.line(f"{name}: {len(values):,} values: {shown}")
+            line = f"{name}: {render.count(len(values), 'value')}"
+            if len(values) <= result.specimens / 4:  # else nearly each specimen has its own
+                line += ": " + ", ".join(f"{value} {count:,}" for value, count in values[:8])
+            render.line(line + (", …" if len(values) > 8 else ""))
         for reason, count in result.refused:
             render.line(f"refused: {render.count(count, 'path')}: {reason}", "yellow")
 

@@ -21,14 +21,17 @@ def check(ctx: click.Context, shared: Shared, files: bool) -> None:
     def show() -> None:
         for problem in result.problems:
             render.line(problem, "yellow")
-        compared = (
-            f"{render.count(result.specimens, 'specimen')}, {result.paths:,} paths, {result.runs:,} clustering runs"
-        )
+        counts = (result.specimens, "specimen"), (result.paths, "path"), (result.runs, "clustering run")
+        compared = ", ".join(render.count(*counted) for counted in counts)
         if result.clean:
             render.line(f"Clean: {compared}.")
         else:
             problems = render.count(len(result.problems), "problem")
-            render.line(f"{problems} in {compared}; `morphoindex rebuild` makes the catalog again.")
+            render.line(f"{problems} in {compared}.")
+            render.line(
+                "`morphoindex rebuild` makes the catalog again; `morphoindex add` finds files that were moved, "
+                "`morphoindex remove` forgets those that are gone."
+            )
 
     shared.answer(result, show)
     if not result.clean:

@@ -176,7 +176,7 @@ def _reason(error: Exception) -> str:
         return "not enough memory to decode it"
     if isinstance(error, Image.DecompressionBombError):
         return "more pixels than Pillow decodes of this format"
-    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    text = " ".join(str(error).partition("(")[0].split()).rstrip(".") or type(error).__name__
     # These are of Python, not of Pillow's authors, and say nothing to a person: "'I'", "index out of range".
     # Pillow's openers wrap them as `raise SyntaxError(v) from v`.
     cause = error.args[0] if isinstance(error, SyntaxError) and error.args else error
