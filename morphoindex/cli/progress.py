@@ -23,15 +23,19 @@ def adding(inputs: Sequence[str], shown: bool) -> Iterator[Callable[[Counts], No
 
     from morphoindex.indexer.discovery import discover
 
-    rate = TextColumn("{task.fields[rate]:.0f} images/s")
-    with Progress(
-        TextColumn("adding"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(),
-        TextColumn("{task.fields[refused]} refused"), console=Console(stderr=True), transient=True,
-    ) as bar:  # fmt: skip
-        task = bar.add_task("add", total=None, refused=0, rate=0.0)
-        threading.Thread(target=lambda: bar.update(task, total=sum(1 for _ in discover(inputs))), daemon=True).start()
+    bar = Progress(
+        TextColumn("adding"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:.0f} images/s"),
+        TimeRemainingColumn(), TextColumn("{task.fields[refused]} refused"),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    task = bar.add_task("add", total=None, refused=0, rate=0.0)
+    threading.Thread(target=lambda: bar.update(task, total=sum(1 for _ in discover(inputs))), daemon=True).start()
 
-        def show(counts: Counts) -> None:
-            bar.update(task, completed=counts.seen, refused=len(counts.refused), rate=bar.tasks[0].speed or 0.0)
+    def show(counts: Counts) -> None:
+        bar.start()  # not before there is something to show: what is said by the way stays whole
+        bar.update(task, completed=counts.seen, refused=len(counts.refused), rate=bar.tasks[0].speed or 0.0)
 
+    try:
         yield show
+    finally:
+        bar.stop()

@@ -216,4 +216,4 @@ def _unusable(given: str, reason: str) -> Unusable:
 
 
 def _words(error: OSError | ValueError) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    return error.strerror or str(error) if isinstance(error, OSError) else "a zero byte in its name"
