@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 DOCS = Path(__file__).parent
-WIDTH = 130
+WIDTH = 150
 SCREENS = {
     "add": ["add", "photos", "--labels", "photos/labels.csv"],
     "cluster": ["cluster"],
@@ -39,19 +39,19 @@ def reference() -> str:
         "Exit codes: 0 done; 1 done, but some inputs were refused or a check found something; "
         "2 wrong use or a clear error; 130 interrupted, and what was done is kept.\n",
     ]
-    with click.Context(cli, info_name="morphoindex") as context:
-        parts += _command(context, cli, "morphoindex", 2)
-    return "\n".join(parts)
+    return "\n".join([*parts, *_command(cli, "morphoindex", None)])
 
 
-def _command(context: click.Context, command: click.Command, name: str, level: int) -> list[str]:
-    with click.Context(command, info_name=name, parent=None, terminal_width=WIDTH, max_content_width=WIDTH) as own:
-        parts = [f"{'#' * level} {name}\n", "```", command.get_help(own).rstrip(), "```\n"]
-    if isinstance(command, click.Group):
-        for sub in command.list_commands(context):
-            found = command.get_command(context, sub)
-            assert found is not None
-            parts += _command(context, found, f"{name} {sub}", level + (name != "morphoindex"))
+def _command(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
+    settings = {**command.context_settings, "terminal_width": 100, "max_content_width": 100}
+    with click.Context(command, info_name=name, parent=parent, **settings) as context:
+        parts = [f"{'##' if parent is None or parent.parent is None else '###'} {context.command_path}\n"]
+        parts += ["```", command.get_help(context).rstrip(), "```\n"]
+        if isinstance(command, click.Group):
+            for sub in command.list_commands(context):
+                found = command.get_command(context, sub)
+                assert found is not None
+                parts += _command(found, sub, context)
     return parts
 
 
@@ -90,7 +90,7 @@ def _svg(path: Path, shown: str) -> None:
     if len(lines) > LINES:
         lines = [*lines[:LINES], "…"]
     console = Console(record=True, width=WIDTH, file=io.StringIO())
-    console.print(Text.from_ansi("\n".join(lines)))
+    console.print(Text.from_ansi("\n".join([*lines, ""])))  # the last line would be cut off at its foot
     picture = console.export_svg(title="morphoindex", theme=DIMMED_MONOKAI)
     start, end = picture.index("@font-face"), picture.rindex("@font-face")
     end = picture.index("}", end) + 1

@@ -4,7 +4,7 @@ set -eu
 dir=${1:-demo}
 rm -rf "$dir/index" "$dir/subset"
 mkdir -p "$dir"
-export MORPHOINDEX_INDEX="$dir/index"
+export MORPHOINDEX_INDEX="$PWD/$dir/index"
 
 step() { printf '\n$ %s\n' "$*"; "$@"; }
 
@@ -14,7 +14,7 @@ step morphoindex add "$dir/photos" --labels "$dir/photos/labels.csv" || [ $? -eq
 step morphoindex cluster
 step morphoindex report
 photo=$(morphoindex sample -n 1 --json | sed -n 's/^ *"path": "\(.*\)",*$/\1/p')
-step morphoindex search "$photo" -k 5
+step morphoindex search "${photo#"$PWD/"}" -k 5
 step morphoindex dedup > "$dir/duplicates.txt"
 head -n 12 "$dir/duplicates.txt"
 step morphoindex sample -n 100 --out "$dir/subset" > "$dir/sample.txt"
@@ -29,10 +29,10 @@ Done. The results:
   $dir/index             the index: vectors, catalog, journal
   $dir/assignments.csv   every photograph with its cluster and labels
   $dir/duplicates.txt    groups of near-duplicates
-  $dir/subset/           100 photographs, as different from each other as can be
+  $dir/subset/           100 photographs, as different from each other as can be; $dir/sample.txt lists them
 
 Try next (. .venv/bin/activate first):
-  export MORPHOINDEX_INDEX=$dir/index
+  export MORPHOINDEX_INDEX=$PWD/$dir/index
   morphoindex cluster --threshold 0.8
   morphoindex search 'YOUR PHOTO.jpg'
   morphoindex sql 'SELECT species, count(*) FROM specimens GROUP BY ALL ORDER BY 2 DESC'

@@ -1,6 +1,6 @@
 """An embedding index for photographs of specimens, with clusters that keep their identity while it grows.
 
-    with morphoindex.open("moths", create=True) as index:
+    with morphoindex.open(".", create=True) as index:
         index.add("photos/", labels="folder")
         for cluster in index.cluster(threshold=0.8).clusters:
             print(cluster.id, cluster.size)

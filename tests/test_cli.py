@@ -56,7 +56,8 @@ def test_add_json(tmp_path: Path) -> None:
     (tmp_path / "photos/b.jpg").write_bytes(b"")
     answer = cli.json("add", "photos", code=1)
     assert list(answer) == [
-        "added", "known", "moved", "refused", "specimens", "seconds", "images_per_second", "labels_unused"
+        "added", "known", "moved", "refused", "specimens", "seconds", "images_per_second", "changed", "gone",
+        "labels_unused",
     ]  # fmt: skip
     assert (answer["added"], answer["known"], answer["moved"], answer["specimens"]) == (1, 0, 0, 1)
     assert answer["refused"] == [{"path": str(tmp_path / "photos/b.jpg"), "reason": "empty file"}]
@@ -103,6 +104,11 @@ def test_cluster_json(here: Cli) -> None:
         "method", "min_cluster_size", "min_samples", "selection", "specimens", "noise", "clusters", "seconds"
     }  # fmt: skip
     assert (again["method"], again["min_cluster_size"]) == ("hdbscan", 3)
+
+
+def test_options_of_the_other_method_are_said_to_be_unused(here: Cli) -> None:
+    assert "not used with a threshold" in here("cluster", "--threshold", "0.7", "--min-samples", "3").stderr
+    assert "not used" not in here("cluster", "--min-cluster-size", "3", "--min-samples", "2").stderr
 
 
 def test_clusters_keep_their_ids_when_the_index_grows(tmp_path: Path) -> None:
@@ -187,6 +193,33 @@ def test_sample_json_and_out(here: Cli, tmp_path: Path) -> None:
     assert "not an empty folder" in here("sample", "-n", "4", "--out", tmp_path / "subset", code=2).stderr
 
 
+def test_a_sample_goes_round_files_that_are_gone(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    for i in range(4):
+        draw(tmp_path / f"photos/{i}.png", i)
+    cli("add", "photos")
+    (tmp_path / "photos/2.png").unlink()
+    done = cli("sample", "-n", "4", "--out", "subset")
+    assert "1 file of the sample" in done.stderr
+    assert "2.png" in done.stderr
+    assert len(list((tmp_path / "subset").glob("*.png"))) == 3
+
+
+def test_a_failed_init_leaves_nothing_behind(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    cli("init", "--qdrant-url", "http://127.0.0.1:9", code=2)
+    cli("init")
+    assert cli.json("status")["store"] == "Qdrant Edge (embedded)"
+
+
+def test_output_into_a_closed_pipe_is_no_error(here: Cli) -> None:
+    program = f"{sys.executable} -m morphoindex sql 'SELECT * FROM range(200000)' | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", program], cwd=here.folder, env=here.environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_sample_by_label_and_more_than_there_are(here: Cli) -> None:
     chosen = here.json("sample", "-n", "8", "--by", "species")["selected"]
     assert sorted(one["labels"]["species"] for one in chosen) == sorted([f"kind{i}" for i in range(4)] * 2)
@@ -245,8 +278,8 @@ def test_remove(tmp_path: Path) -> None:
         draw(tmp_path / f"{i}.png", i)
     cli("add", ".")
     some = cli.json("search", "0.png", "-k", "1")["hits"][0]["id"]
-    assert cli.json("remove", some[:8], "1.png", "--dry-run")["removed"] == 0
-    assert cli.json("remove", some[:8], "1.png") == {"removed": 2, "specimens": 1}
+    assert cli.json("remove", some[:8], "1.png", "--dry-run") == {"removed": 2, "paths": 0, "specimens": 1}
+    assert cli.json("remove", some[:8], "1.png") == {"removed": 2, "paths": 0, "specimens": 1}
     assert (tmp_path / "1.png").is_file()
     assert cli.json("check")["clean"]
     assert "neither a specimen" in cli("remove", some, code=2).stderr
@@ -284,6 +317,9 @@ def test_encoder_list_and_show(here: Cli) -> None:
         (["cluster", "--min-samples", "0"], "at least 1"),
         (["cluster", "--method", "cosine"], "needs a --threshold"),
         (["cluster", "--method", "hdbscan", "--threshold", "0.8"], "goes with --method cosine"),
+        (["remove"], "--without-file"),
+        (["add", "photos", "--labels", "{family"], "a brace is missing"),
+        (["add", "photos", "--labels", "folder="], "name the column"),
         (["cluster", "--method", "kmeans"], "'hdbscan', 'cosine'"),
         (["sample", "-n", "0"], "at least 1"),
         (["sample", "-n", "3", "--by", "genus"], "there are species"),

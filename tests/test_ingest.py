@@ -232,9 +232,59 @@ def test_overlapping_inputs(index: morphoindex.Index, photos: Path) -> None:
     assert index.status().paths == 24
 
 
+def test_deleted_files_are_noticed_and_their_specimens_stay(index: morphoindex.Index, photos: Path) -> None:
+    index.add(photos, labels="folder")
+    shutil.rmtree(photos / "kind0")
+    (photos / "kind1" / "0.png").unlink()
+    assert index.add(photos / "kind1").gone == 1
+    result = index.add(photos)
+    assert (result.gone, result.added, result.known, result.specimens) == (6, 0, 17, 24)
+    status = index.status()
+    assert (status.paths, status.without_file) == (17, 7)
+    assert index.add(photos).gone == 0
+    assert len(index.sample(99).selected) == 17
+    assert index.check(files=True).clean
+    picked = index.remove(without_file=True, dry_run=True)
+    assert (picked.removed, index.status().specimens) == (7, 24)
+    assert index.remove(without_file=True).specimens == 17
+    assert index.check(files=True).clean
+
+
+def test_a_deleted_file_that_comes_back_is_the_same_specimen(index: morphoindex.Index, photos: Path) -> None:
+    index.add(photos, labels="folder")
+    content = (photos / "kind0" / "0.png").read_bytes()
+    (photos / "kind0" / "0.png").unlink()
+    index.add(photos)
+    (photos / "kind0" / "0.png").write_bytes(content)
+    assert counts(index.add(photos)) == (0, 24, 0, 0)
+    assert (index.status().without_file, index.status().specimens) == (0, 24)
+    assert index.check(files=True).clean
+
+
+def test_removing_a_copy_keeps_the_specimen_and_a_folder_takes_all(index: morphoindex.Index, photos: Path) -> None:
+    copy = photos / "copies" / "again.png"
+    copy.parent.mkdir()
+    shutil.copy(photos / "kind0" / "0.png", copy)
+    index.add(photos)
+    result = index.remove(str(copy.parent))
+    assert (result.removed, result.paths, result.specimens) == (0, 1, 24)
+    assert str(copy) not in [row[0] for row in index.sql("SELECT path FROM paths").rows]
+    assert index.remove([str(photos / "kind0"), str(photos / "kind1" / "0.png")]).removed == 7
+    assert (index.status().specimens, index.status().paths) == (17, 17)
+    assert index.check().clean
+
+
+def test_changed_files_are_counted(index: morphoindex.Index, photos: Path) -> None:
+    index.add(photos)
+    picture(photos / "kind0" / "0.png", 77)
+    shutil.copy(photos / "kind1" / "0.png", photos / "kind0" / "1.png")
+    result = index.add(photos)
+    assert (result.changed, result.added, result.specimens) == (2, 1, 25)
+
+
 def test_a_removed_specimen_comes_back_with_the_next_add(index: morphoindex.Index, photos: Path) -> None:
     index.add(photos)
-    assert index.remove([str(photos / "kind0" / "0.png")]) == 1
+    assert index.remove([str(photos / "kind0" / "0.png")]).removed == 1
     assert counts(index.add(photos)) == (1, 23, 0, 0)
     assert index.check().clean
 
@@ -565,6 +615,8 @@ class Model:
 
     def add(self, below: str) -> None:
         reached = {path: state for path, state in self.disk.items() if path.startswith(below)}
+        for path in [path for path in self.present if path.startswith(below) and path not in self.disk]:
+            del self.present[path]
         fresh = {path: state for path, state in reached.items() if self.present.get(path) != state}
         for path in fresh:
             self.present.pop(path, None)

@@ -51,6 +51,12 @@ def test_large_groups_go_first_when_there_are_more_groups_than_places() -> None:
     assert labels[chosen].tolist() == [1, 2]
 
 
+def test_what_is_in_no_group_comes_last_however_much_it_is() -> None:
+    labels = np.array([-1, -1, -1, -1, 0, 1, 1])
+    chosen = sample(unit(np.random.default_rng(0).normal(size=(7, 3))), labels, 4)
+    assert labels[chosen].tolist() == [1, 0, -1, 1]
+
+
 def test_groups_of() -> None:
     assert [g.tolist() for g in groups_of(np.array([0, -1, 1, 0]))] == [[0, 3], [2]]
     assert groups_of(np.array([-1, -1])) == []

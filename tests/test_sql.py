@@ -105,5 +105,5 @@ def test_the_catalog_takes_writes_after_a_question_and_after_a_refusal(index: In
             assert statement != "SELECT 1"
         tiny.photo(folder_of(index) / "more" / "one.png", 5, len(statement))
         assert index.add(folder_of(index) / "more").added == 1
-        assert index.remove([str(folder_of(index) / "more" / "one.png")]) == 1
+        assert index.remove([str(folder_of(index) / "more" / "one.png")]).removed == 1
     assert index.check().clean

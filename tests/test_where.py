@@ -41,6 +41,8 @@ def where(text: str) -> object:
         ("width >= 200", Compare("width", ">=", 200)),
         ("width < 1.5", Compare("width", "<", 1.5)),
         ("time > 2024-06-01", Compare(TIME, ">", "2024-06-01")),
+        ("time >= 2023", Compare(TIME, ">=", "2023-01-01")),
+        ('time > "2023-06"', Compare(TIME, ">", "2023-06-01")),
         ('time <= "2024-06-01T10:00:00"', Compare(TIME, "<=", "2024-06-01T10:00:00")),
         ("time is missing", Missing(TIME)),
         ("time IS NOT NULL", Not(Missing(TIME))),

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from click.core import ParameterSource
 
 from morphoindex.cli.options import Shared, shared
 
 _LISTED = 25
+_DENSITY = ("min_cluster_size", "min_samples", "selection")
+_CHAINED = 0.25  # share of all specimens in one cosine cluster from which a word of advice is due
 
 
 @click.command()
@@ -40,6 +43,9 @@ def cluster(
     from morphoindex.cli import render
     from morphoindex.errors import UsageError
 
+    given = click.get_current_context().get_parameter_source
+    if threshold is not None and any(given(o) == ParameterSource.COMMANDLINE for o in _DENSITY):
+        shared.remark("--min-cluster-size, --min-samples and --selection are of hdbscan, and not used with a threshold")
     if method == "hdbscan" and threshold is not None:
         raise UsageError("--threshold goes with --method cosine; hdbscan takes --min-cluster-size and --min-samples")
     if method == "cosine" and threshold is None:
@@ -48,6 +54,10 @@ def cluster(
         result = index.cluster(
             threshold, min_cluster_size=min_cluster_size, min_samples=min_samples, selection=selection
         )
+
+    if threshold is not None and result.clusters and result.clusters[0].size > _CHAINED * result.specimens:
+        share = result.clusters[0].size / result.specimens
+        shared.remark(f"the largest cluster holds {share:.0%}: chains of look-alikes; try a higher threshold")
 
     def show() -> None:
         how = f"threshold {threshold:g}" if threshold is not None else f"min_cluster_size {min_cluster_size}"
@@ -80,7 +90,8 @@ def search(shared: Shared, query: str, k: int, where: str | None) -> None:
 
     def show() -> None:
         if not result.hits:
-            render.line("Nothing in the index matches.")
+            hint = " Text is compared as it stands, capitals included." if where else ""
+            render.line(f"Nothing in the index matches.{hint}")
             return
         rows = [
             (f"{hit.score:.3f}", hit.id[:12], hit.cluster, render.labels(hit.labels), render.short(hit.path))
@@ -100,7 +111,11 @@ def search(shared: Shared, query: str, k: int, where: str | None) -> None:
 )
 @shared
 def dedup(shared: Shared, threshold: float | None) -> None:
-    """Groups of files that show the same picture, and the best of each. Nothing is deleted."""
+    """Groups of files that look the same, and the best of each: re-encoded, resized, saved again.
+
+    A proposal by the embedding alone, which also takes two animals in one pose for the same: look before you delete.
+    Members of a group hang together by steps; the similarity shown is that to the one to keep. Nothing is deleted.
+    """
     from morphoindex.cli import render
 
     with shared.open() as index:
@@ -110,7 +125,7 @@ def dedup(shared: Shared, threshold: float | None) -> None:
         files = sum(len(group.drop) for group in result.groups)
         render.line(
             f"{render.count(len(result.groups), 'group')} of near-duplicates at {result.threshold:g}: "
-            f"{render.count(files, 'file')} beside a better one."
+            f"{render.count(files, 'file')} beside a better one. A proposal: look before you delete."
         )
         for group in result.groups[:_LISTED]:
             render.line(f"\nkeep   {render.short(group.keep)}")
@@ -137,8 +152,11 @@ def sample(shared: Shared, number: int, by: str | None, where: str | None, out: 
     with shared.open() as index:
         result = index.sample(number, by=by, where=where)
         if out is not None:
-            index.copy_sample(result, out)
-    if len(result.selected) < number:
+            missing = index.copy_sample(result, out)
+            if missing:
+                gone = f"{render.count(len(missing), 'file')} of the sample, such as {missing[0]}"
+                shared.remark(f"{gone}, could not be copied: gone. `morphoindex add` its folder, then sample again")
+    if 0 < len(result.selected) < number:
         shared.remark(
             f"there are only {render.count(len(result.selected), 'specimen')} to choose from: all are in the sample"
         )

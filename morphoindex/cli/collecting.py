@@ -63,7 +63,7 @@ def init(shared: Shared, encoder: str | None, qdrant_url: str | None) -> None:
     "--labels",
     metavar="HOW",
     help="folder (the folder's name is the species), folder=COLUMN, a pattern such as "
-    "'{family}_{species}_{n}', or a CSV file with a column path.",
+    "'{family}_{species}_{n}' ({n} and {_} are passed over), or a CSV file with a column path.",
 )
 @click.option(
     "--encoder",
@@ -107,7 +107,7 @@ def add(
             result = index.add(
                 paths, labels=labels, encoder=encoder, dry_run=dry_run, max_megapixels=max_megapixels, report=report
             )
-    shared.answer(result, lambda: _render_added(result, dry_run))
+    shared.answer(result, lambda: _render_added(result, dry_run, labels))
     if result.refused:
         ctx.exit(1)
 
@@ -121,7 +121,7 @@ def _add_embeddings(shared: Shared, path: Path, encoder: str | None) -> AddResul
         return index.add_embeddings(read.ids, read.vectors, read.paths, read.metadata, encoder or EXTERNAL)
 
 
-def _render_added(result: AddResult, dry_run: bool) -> None:
+def _render_added(result: AddResult, dry_run: bool, labels: str | None) -> None:
     from morphoindex.cli import render
 
     counts = ", ".join(
@@ -129,6 +129,8 @@ def _render_added(result: AddResult, dry_run: bool) -> None:
         for number, words in (
             (result.known, f"{result.known:,} known"),
             (result.moved, f"{result.moved:,} moved"),
+            (result.changed, f"{result.changed:,} changed"),
+            (result.gone, f"{result.gone:,} gone"),
             (len(result.refused), f"{len(result.refused):,} refused"),
         )
         if number
@@ -137,12 +139,15 @@ def _render_added(result: AddResult, dry_run: bool) -> None:
     if dry_run:
         render.line(f"Would read {render.count(result.added, 'file')}{aside}.")
         return
+    rate = f", {result.images_per_second:,.0f} images/s" if result.added > _LISTED else ""
     render.line(
-        f"Added {render.count(result.added, 'specimen')}{aside} in {result.seconds:.1f} s, "
-        f"{result.images_per_second:,.0f} images/s. The index holds {render.count(result.specimens, 'specimen')}."
+        f"Added {render.count(result.added, 'specimen')}{aside} in {result.seconds:.1f} s{rate}. "
+        f"The index holds {render.count(result.specimens, 'specimen')}."
     )
     if result.labels_unused:
-        render.line(f"{render.count(result.labels_unused, 'row')} of the labels met no file.", "yellow")
+        what = render.count(result.labels_unused, "row of the table", "rows of the table")
+        met = "the pattern fits none of the files" if "{" in (labels or "") else f"{what} met no file"
+        render.line(f"Labels: {met}.", "yellow")
     if result.refused:
         rows = [(render.short(refused.path), refused.reason) for refused in result.refused[:_LISTED]]
         render.table(("refused", "reason"), rows)
@@ -152,18 +157,23 @@ def _render_added(result: AddResult, dry_run: bool) -> None:
 
 
 @click.command()
-@click.argument("targets", nargs=-1, required=True, metavar="ID|PATH...")
+@click.argument("targets", nargs=-1, metavar="ID|PATH|FOLDER...")
+@click.option("--without-file", is_flag=True, help="Also all specimens whose files were deleted or overwritten.")
 @click.option("--dry-run", is_flag=True, help="Only say how many it would be.")
 @shared
-def remove(shared: Shared, targets: tuple[str, ...], dry_run: bool) -> None:
-    """Take specimens out of the index, by id or by path. The photographs stay where they are."""
-    from morphoindex.cli import render
+def remove(shared: Shared, targets: tuple[str, ...], without_file: bool, dry_run: bool) -> None:
+    """Take specimens out of the index, by id, by path, or all below a folder. The photographs stay where they are.
 
+    A specimen that lies at another path too stays, and only loses the path that is named.
+    """
+    from morphoindex.cli import render
+    from morphoindex.errors import UsageError
+
+    if not (targets or without_file):
+        raise UsageError("say what to remove: ids, paths, folders, or --without-file")
     with shared.open() as index:
-        removed = index.remove(targets, dry_run=dry_run)
-        specimens = index.status().specimens
+        result = index.remove(targets, without_file=without_file, dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
-    shared.answer(
-        {"removed": 0 if dry_run else removed, "specimens": specimens},
-        lambda: render.line(f"{verb} {render.count(removed, 'specimen')}. The index holds {specimens:,}."),
-    )
+    paths = f", and {render.count(result.paths, 'path')} of specimens that lie elsewhere too" if result.paths else ""
+    holds = f"The index {'would hold' if dry_run else 'holds'} {render.count(result.specimens, 'specimen')}."
+    shared.answer(result, lambda: render.line(f"{verb} {render.count(result.removed, 'specimen')}{paths}. {holds}"))

@@ -49,7 +49,8 @@ def cli(ctx: click.Context, index: str | None) -> None:
     morphoindex search new.jpg            what is this, and have we seen it?
     morphoindex sample -n 1000 --out DIR  a diverse subset
 
-    The index is kept in .morphoindex in this folder or above it.
+    The index is kept in .morphoindex in this folder or above it; --index DIR or the environment variable
+    MORPHOINDEX_INDEX name another.
     """
     ctx.obj = Shared(index=index)
 
@@ -62,10 +63,11 @@ def run(arguments: list[str] | None = None) -> Any:
         error.show()
         sys.exit(2)
     except click.ClickException as error:
-        _red(error.format_message())
+        unknown = isinstance(error, click.UsageError) and "No such command" in error.message
+        _red(error.format_message() + (" `morphoindex --help` lists the commands." if unknown else ""))
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        _red("interrupted; what was done is kept, and the same command goes on from there")
+        _red("interrupted; what was done is kept")
         sys.exit(130)
     except MorphoindexError as error:
         _red(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,16 @@ from rich.console import Console
 from rich.text import Text
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Nobody reads on, as with `| head`: not an error."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0)
+
+
 def console() -> Console:
     """Standard output. Lines are as long as they are: paths stay whole, and can be copied."""
-    return Console(highlight=False, soft_wrap=True)
+    return _Output(highlight=False, soft_wrap=True)
 
 
 def line(words: str, style: str = "") -> None:

@@ -67,7 +67,7 @@ def _overview(shared: Shared) -> None:
             render.line(f"… and {len(result.clusters) - _LISTED:,} smaller clusters")
         for name, values in result.labels.items():
             line = f"{name}: {render.count(len(values), 'value')}"
-            if len(values) <= result.specimens / 4:  # else nearly each specimen has its own
+            if len(values) <= max(20, result.specimens / 4):  # else nearly each specimen has its own
                 line += ": " + ", ".join(f"{value} {count:,}" for value, count in values[:8])
             render.line(line + (", …" if len(values) > 8 else ""))
         for reason, count in result.refused:

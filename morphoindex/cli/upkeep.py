@@ -29,8 +29,8 @@ def check(ctx: click.Context, shared: Shared, files: bool) -> None:
             problems = render.count(len(result.problems), "problem")
             render.line(f"{problems} in {compared}.")
             render.line(
-                "`morphoindex rebuild` makes the catalog again; `morphoindex add` finds files that were moved, "
-                "`morphoindex remove` forgets those that are gone."
+                "`morphoindex rebuild` makes the catalog again; `morphoindex add FOLDER` takes note of files there "
+                "that were moved or are gone."
             )
 
     shared.answer(result, show)

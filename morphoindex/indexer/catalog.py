@@ -195,6 +195,27 @@ class Catalog:
             entries[row[0]] = LedgerEntry(*row[1:])
         return entries
 
+    def present(self, batch: int = 8192) -> Iterator[list[tuple[str, str, str]]]:
+        """All present paths, as (root, path, id of the specimen), in lists of at most `batch`."""
+        last = ("", "")
+        while True:
+            found = self.query(
+                "SELECT root, path, id FROM path WHERE state = 'present' AND (root > ? OR root = ? AND path > ?) "
+                "ORDER BY root, path LIMIT ?",
+                last[0], last[0], last[1], batch,
+            )  # fmt: skip
+            if not found.rows:
+                return
+            yield [(root, path, specimen) for root, path, specimen in found.rows]
+            last = found.rows[-1][:2]
+
+    def without_file(self) -> list[str]:
+        """Ids of the specimens that lay at paths and lie at none now."""
+        found = self.query(
+            "SELECT DISTINCT id FROM path WHERE id NOT IN (SELECT id FROM path WHERE state = 'present') ORDER BY id"
+        )
+        return [row[0] for row in found.rows]
+
     def refused(self) -> list[Refused]:
         """The refused paths, in order of path."""
         found = self.query("SELECT root, path, reason, size, mtime_ns, seen FROM refusal ORDER BY root, path")
@@ -231,7 +252,8 @@ class Catalog:
                 cursor = connection.execute(sql)
                 return Table(tuple(column[0] for column in cursor.description or ()), tuple(cursor.fetchall()))
         except duckdb.Error as error:
-            raise UsageError(f"sql: {error}") from error
+            quote = ' A name that is a word of SQL, such as order, goes in double quotes: "order".'
+            raise UsageError(f"sql: {error}{quote if 'syntax error' in str(error) else ''}") from error
         finally:
             self._connection = self._connect()
 

@@ -26,6 +26,7 @@ from morphoindex.indexer.results import (
     EncoderStatus,
     Overview,
     Refusal,
+    RemoveResult,
     SampleResult,
     SearchResult,
     Status,
@@ -83,9 +84,8 @@ class Index:
             raise UsageError(f"max_megapixels {max_megapixels:g}: above 0")
         self._session.choose_encoder(encoder)
         chosen = self._session.encoder(usable_cores())
-        self._session.say(f"encoder {chosen.info.name} on {chosen.place}, {usable_cores()} threads")
         reader = Reader(chosen, int(max_megapixels * 1e6))
-        ingest = Ingest(self._session, reader, labels_of, usable_cores(), report)
+        ingest = Ingest(self._session, reader, labels_of, usable_cores(), report, self._session.say)
         counts = ingest.plan(inputs) if dry_run else ingest.run(inputs)
         if not dry_run:
             self._session.collection.store.optimize()
@@ -98,6 +98,8 @@ class Index:
             specimens=self._session.collection.catalog.specimens(),
             seconds=round(seconds, 3),
             images_per_second=round(counts.seen / seconds, 1),
+            changed=counts.changed,
+            gone=counts.gone,
             labels_unused=len(labels_of.unused()) if labels_of and not dry_run else 0,
         )
 
@@ -134,23 +136,25 @@ class Index:
         rate = round((added + known) / seconds, 1)
         return AddResult(added, known, 0, (), self._session.collection.catalog.specimens(), round(seconds, 3), rate)
 
-    def remove(self, targets: str | Iterable[str], *, dry_run: bool = False) -> int:
-        """Remove specimens, given by id, by the beginning of an id, or by path; files stay. Returns how many.
+    def remove(
+        self, targets: str | Iterable[str] = (), *, without_file: bool = False, dry_run: bool = False
+    ) -> RemoveResult:
+        """Take specimens out of the index; the photographs stay where they are.
+
+        A specimen that is named by a path and lies at other paths too stays, and only loses that path.
 
         Args:
-            targets: which.
+            targets: ids, beginnings of ids, paths of files, or folders: all that lies below them.
+            without_file: also the specimens whose files were moved out of sight, deleted or overwritten.
             dry_run: only find out how many.
 
         Raises:
             UsageError: one of the targets is not in the index; nothing was removed then.
         """
-        from morphoindex.indexer.lookup import resolve
+        from morphoindex.indexer.removal import remove
 
-        targets = [targets] if isinstance(targets, str) else targets
-        ids = dict.fromkeys(resolve(self._session.collection, self._session.roots, target) for target in targets)
-        if not dry_run:
-            self._session.collection.remove(list(ids))
-        return len(ids)
+        named = [targets] if isinstance(targets, str) else targets
+        return remove(self._session, named, without_file, dry_run)
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -221,15 +225,18 @@ class Index:
 
         return sample(self._session, n, by, where)
 
-    def copy_sample(self, chosen: SampleResult, out: str | os.PathLike[str]) -> None:
+    def copy_sample(self, chosen: SampleResult, out: str | os.PathLike[str]) -> tuple[str, ...]:
         """Copy the files of a sample into a folder that is new or empty, with a `manifest.csv`.
+
+        Returns:
+            The paths that are not there any more; they are left out.
 
         Raises:
             UsageError: the folder is not empty, or cannot be written to.
         """
         from morphoindex.indexer.subsets import copy_sample
 
-        copy_sample(chosen, Path(out))
+        return copy_sample(chosen, Path(out))
 
     def overview(self) -> Overview:
         """Clusters with their most frequent label, counts of label values, reasons of refusals."""

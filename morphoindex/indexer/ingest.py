@@ -31,11 +31,16 @@ _COMMIT_SECONDS = 3.0  # with slow encoders, sooner
 
 @dataclass
 class Counts:
-    """What an ingest has done so far; `refused` maps the text of a path to the reason."""
+    """What an ingest has done so far; `refused` maps the text of a path to the reason.
+
+    `changed` of the files have other content than before; `gone` paths are below the inputs no longer.
+    """
 
     added: int = 0
     known: int = 0
     moved: int = 0
+    changed: int = 0
+    gone: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -53,6 +58,7 @@ class Ingest:
         labels: gives the labels of a path, if any were asked for.
         workers: threads that read and embed.
         report: told the counts after every committed batch.
+        say: told which encoder runs where, once there is something to read.
     """
 
     def __init__(
@@ -62,12 +68,14 @@ class Ingest:
         labels: Labeller | None = None,
         workers: int = 2,
         report: Callable[[Counts], None] = lambda counts: None,
+        say: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._host = host
         self._reader = reader
         self._labels = labels
         self._workers = workers
         self._report = report
+        self._say = say
         self._walked: set[str] = set()
         self.counts = Counts()
 
@@ -89,6 +97,7 @@ class Ingest:
             pool.shutdown(cancel_futures=True)
         with uninterrupted():
             self._drop_old_refusals(start)
+            self._close_gone()
         return self.counts
 
     def plan(self, inputs: Sequence[str]) -> Counts:
@@ -150,7 +159,10 @@ class Ingest:
     ) -> Iterator[list[Outcome]]:
         """Outcomes in the order of the files, with a bounded number of bites under way."""
         under_way: deque[Future[list[Outcome]]] = deque()
-        for bite, known in bites:
+        encoder = self._reader.encoder
+        for number, (bite, known) in enumerate(bites):
+            if number == 0:
+                self._say(f"encoder {encoder.info.name} on {encoder.place}, {self._workers} threads")
             under_way.append(pool.submit(self._reader.outcomes, bite, known))
             if len(under_way) >= self._workers * 3:
                 yield under_way.popleft().result()
@@ -202,6 +214,21 @@ class Ingest:
             if refused.seen < start and (well or path in self._walked or not os.path.lexists(path)):
                 catalog.forget_path(refused.root, refused.path)
 
+    def _close_gone(self) -> None:
+        """Close the paths in the folders gone through whose files are no longer there. Their specimens stay."""
+        collection, roots = self._host.collection, self._host.roots
+        if not any(os.path.isdir(walked) for walked in self._walked):
+            return
+        for rows in collection.catalog.present():
+            gone: dict[str, list[tuple[str, str]]] = {}
+            for root, text, specimen in rows:
+                path = roots.join(root, text)
+                if self._went_through(path) and _is_gone(path):
+                    gone.setdefault(specimen, []).append((root, text))
+            found = collection.get(list(gone))
+            collection.change([_close(one, gone[one.id], _now()) for one in found.values()])
+            self.counts.gone += sum(map(len, gone.values()))
+
     def _went_through(self, path: str) -> bool:
         """Whether the path is a folder or list that this run has gone through, or lies in one."""
         while path not in self._walked:
@@ -244,6 +271,7 @@ class _Batch:
             owner = before.get(key)
             if owner and owner != outcome.id:
                 self._close(owner, [key])
+                self._counts.changed += 1
         for key, outcome in zip(keys, outcomes, strict=True):
             if outcome.reason:
                 self._refused.append(Refused(*key, outcome.reason, outcome.size, outcome.mtime_ns, self._time))
@@ -314,6 +342,17 @@ def _close(specimen: Specimen, keys: Sequence[tuple[str, str]], when: str) -> Sp
         return specimen
     kept = tuple(record for record in specimen.paths if record.key not in keys)
     return replace(specimen, paths=kept, former_paths=(*specimen.former_paths, *closed))
+
+
+def _is_gone(path: str) -> bool:
+    """Whether there is nothing at the path; not whether it merely cannot be looked at."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _chunks(items: Iterable[Found | Unusable], size: int) -> Iterator[list[Found | Unusable]]:

@@ -41,6 +41,10 @@ def labeller(how: str) -> Labeller:
     Raises:
         UsageError: it is none of these, the CSV file cannot be used, or a column cannot be named so.
     """
+    if how.count("{") != how.count("}"):
+        raise UsageError(f"--labels {how!r}: a brace is missing")
+    if how == "folder=":
+        raise UsageError("--labels folder=: name the column, such as folder=site")
     if how == "folder" or how.startswith("folder="):
         column = _usable(how.partition("=")[2].strip() or FOLDER_LABEL, how)
         return _FromPath(how, lambda path: {column: os.path.basename(os.path.dirname(path))})

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from morphoindex.errors import IndexNotFound, StoreError, UsageError
+from morphoindex.errors import IndexNotFound, MorphoindexError, StoreError, UsageError
 from morphoindex.indexer.encoder import DEFAULT, find_encoder
 from morphoindex.indexer.index import Index
 from morphoindex.indexer.location import find_index, is_index, place_for_new
 from morphoindex.indexer.lock import IndexLock
 from morphoindex.indexer.session import Session
-from morphoindex.indexer.settings import Settings, read_settings, write_settings
+from morphoindex.indexer.settings import FILE, Settings, read_settings, write_settings
 
 
 def open(
@@ -73,8 +73,13 @@ def make(path: str | os.PathLike[str] | None = None, encoder: str = DEFAULT, qdr
     if is_index(folder) and read_settings(folder).encoder:
         raise UsageError(f"there is an index at {folder} already")
     find_encoder(encoder)
-    _make(folder, qdrant_url)
-    return open(folder, encoder=encoder, qdrant_url=qdrant_url)
+    begun = _make(folder, qdrant_url)
+    try:
+        return open(folder, encoder=encoder, qdrant_url=qdrant_url)
+    except MorphoindexError:
+        if begun and not read_settings(folder).encoder:
+            (folder / FILE).unlink()  # nothing is in it, and a server that did not answer should not be asked for ever
+        raise
 
 
 def _make(

@@ -17,7 +17,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class AddResult:
-    """What `add` did: `added` counts new specimens, `known` and `moved` paths, `specimens` the index afterwards."""
+    """What `add` did: `added` counts new specimens, `known` and `moved` paths, `specimens` the index afterwards.
+
+    `changed` files have other content than before; `gone` paths lie in the folders no longer: their specimens stay.
+    """
 
     added: int
     known: int
@@ -26,6 +29,8 @@ class AddResult:
     specimens: int
     seconds: float
     images_per_second: float
+    changed: int = 0
+    gone: int = 0
     labels_unused: int = 0
 
 
@@ -117,7 +122,7 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class DedupResult:
-    """What `dedup` found, large groups first."""
+    """What `dedup` found, the group with the most alike pair first."""
 
     threshold: float
     groups: tuple[DuplicateGroup, ...]
@@ -160,6 +165,15 @@ class LabelledCluster:
     size: int
     label: str | None
     share: float
+
+
+@dataclass(frozen=True)
+class RemoveResult:
+    """What `remove` took out: specimens, and paths of specimens that lie elsewhere too and stay."""
+
+    removed: int
+    paths: int
+    specimens: int
 
 
 @dataclass(frozen=True)

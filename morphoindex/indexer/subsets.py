@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.clustering.labels import threshold_labels
+from morphoindex.indexer.clustering.labels import NOISE, threshold_labels
 from morphoindex.indexer.clustering.trees import spanning_tree
 from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.paths import from_text, to_text
@@ -46,7 +46,7 @@ def dedup(index: Host, threshold: float | None) -> DedupResult:
             drop += [Duplicate(path, similarity) for path in _files(index, specimens[i])]
         if drop:
             groups.append(DuplicateGroup(first, tuple(drop)))
-    return DedupResult(cut, tuple(sorted(groups, key=lambda group: (-len(group.drop), group.keep))))
+    return DedupResult(cut, tuple(sorted(groups, key=lambda group: (-group.drop[0].similarity, group.keep))))
 
 
 def sample(index: Host, n: int, by: str | None, where: str | None) -> SampleResult:
@@ -59,8 +59,9 @@ def sample(index: Host, n: int, by: str | None, where: str | None) -> SampleResu
     loaded = index.collection.load(parse_where(where, index.column_of) if where else None)
     with_files = [i for i, specimen in enumerate(loaded.specimens) if specimen.paths or not specimen.sha256]
     specimens = [loaded.specimens[i] for i in with_files]
-    values = [(specimen.labels.get(by) if by else specimen.cluster) or "" for specimen in specimens]
-    _, groups = np.unique(np.array(values, dtype=str), return_inverse=True)
+    values = [specimen.labels.get(by) if by else specimen.cluster for specimen in specimens]
+    numbers = {value: number for number, value in enumerate(sorted({value for value in values if value}))}
+    groups = np.array([numbers[value] if value else NOISE for value in values], np.int64)
     chosen = choose(loaded.matrix[with_files], groups, n)
     return SampleResult(
         requested=n,
@@ -71,27 +72,30 @@ def sample(index: Host, n: int, by: str | None, where: str | None) -> SampleResu
     )
 
 
-def copy_sample(chosen: SampleResult, out: Path) -> None:
+def copy_sample(chosen: SampleResult, out: Path) -> tuple[str, ...]:
     """Copy the files of a sample; see `Index.copy_sample`."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not an empty folder: name a new one")
+    columns = sorted({column for one in chosen.selected for column in one.labels})
+    missing = []
     try:
         out.mkdir(parents=True, exist_ok=True)
         with open(out / "manifest.csv", "w", encoding="utf-8", newline="") as file:
             table = csv.writer(file)
-            columns = sorted({column for one in chosen.selected for column in one.labels})
             table.writerow(["file", "id", "cluster", "source", *columns])
             for one in chosen.selected:
+                if one.path and not os.path.exists(from_text(one.path)):
+                    missing.append(one.path)
+                    continue
                 name = f"{one.id[:12]}{os.path.splitext(one.path)[1].lower()}" if one.path else ""
                 if one.path:
                     shutil.copyfile(from_text(one.path), out / name)
-                table.writerow(
-                    [name, one.id, one.cluster, one.path, *(one.labels.get(column, "") for column in columns)]
-                )
+                labels = (one.labels.get(column, "") for column in columns)
+                table.writerow([name, one.id, one.cluster, one.path, *labels])
     except OSError as error:
-        raise UsageError(
-            f"{out}: {error.strerror}: {error.filename}; what is listed in manifest.csv was copied"
-        ) from error
+        trouble = f"{error.strerror}: {error.filename}"
+        raise UsageError(f"{out}: {trouble}; what manifest.csv lists was copied") from error
+    return tuple(missing)
 
 
 def _files(index: Host, specimen: Specimen) -> list[str]:

@@ -118,7 +118,9 @@ class _Parser:
         if token.kind not in ("number", "text", "word"):
             raise self._wrong(f"`{token.text}` stands where a value should")
         text = _unquote(token)
-        if column.kind != "number":
+        if column.kind == "time":
+            return _whole_date(text)
+        if column.kind == "text":
             return text
         try:
             return int(text)
@@ -159,6 +161,11 @@ class _Parser:
 
     def _wrong(self, what: str) -> UsageError:
         return UsageError(f"--where {self._text!r}: {what}; {_HOW}")
+
+
+def _whole_date(text: str) -> str:
+    """A year or a month as its first day: `2024-06` -> `2024-06-01`; other text as it is."""
+    return text + "2024-01-01"[len(text) :] if re.fullmatch(r"\d{4}(-\d{2})?", text) else text
 
 
 def _unquote(token: _Token) -> str:

@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 def sample(vectors: NDArray[np.float32], groups: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Choose specimens from groups in turn, large groups first.
 
-    Within a group: the one nearest the centre first, then always the one farthest from those chosen (Gonzalez 1985).
+    What is in no group (-1) gives as one group, after the others. Within a group: the one nearest the centre first,
+    then always the one farthest from those chosen (Gonzalez 1985).
     O(n d) per specimen chosen, spread over the groups.
 
     Args:
         vectors: float32 [n, d], unit length.
-        groups: int64 [n].
+        groups: int64 [n], -1 for none.
         count: how many to choose; at most n are.
 
     Returns:
         int64 [min(count, n)], positions in the order chosen, none twice.
     """
     values, sizes = np.unique(groups, return_counts=True)
-    order = values[np.argsort(-sizes, kind="stable")]
+    order = values[np.lexsort((-sizes, values < 0))]
     turns = [_spread(vectors, np.flatnonzero(groups == value)) for value in order]
     chosen: list[int] = []
     while turns and len(chosen) < count:

@@ -1,0 +1,57 @@
+"""Taking specimens out of an index, or paths of specimens that lie elsewhere too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from morphoindex.indexer.host import Host
+from morphoindex.indexer.lookup import resolve
+from morphoindex.indexer.results import RemoveResult
+
+PathKey = tuple[str, str]
+
+
+def remove(index: Host, targets: Iterable[str], without_file: bool, dry_run: bool) -> RemoveResult:
+    """Take out what the targets name; see `Index.remove`."""
+    collection = index.collection
+    ids: set[str] = set(collection.catalog.without_file()) if without_file else set()
+    paths: dict[str, set[PathKey]] = {}
+    for target in targets:
+        found = _paths_at(index, target)
+        for key, specimen in found:
+            paths.setdefault(specimen, set()).add(key)
+        if not found:
+            ids.add(resolve(collection, index.roots, target))
+    specimens = collection.get([specimen for specimen in paths if specimen not in ids])
+    staying = []
+    for name, one in specimens.items():
+        kept = tuple(record for record in one.paths if record.key not in paths[name])
+        if kept:
+            staying.append(one.changed(paths=kept))
+        else:
+            ids.add(name)
+    forgotten = sum(len(paths[one.id]) for one in staying)
+    if not dry_run:
+        collection.change(staying)
+        collection.remove(sorted(ids))
+    left = collection.catalog.specimens() - (len(ids) if dry_run else 0)
+    return RemoveResult(len(ids), forgotten, left)
+
+
+def _paths_at(index: Host, target: str) -> list[tuple[PathKey, str]]:
+    """The present paths that are this file, or lie below this folder, with their specimens."""
+    folder, name = os.path.split(os.path.abspath(target))
+    path = os.path.join(os.path.realpath(folder), name)
+    found: list[tuple[PathKey, str]] = []
+    for root in index.roots.places:
+        text = index.roots.below(root, path)
+        if text is None:
+            continue
+        rows = index.collection.catalog.query(
+            "SELECT path, id FROM path WHERE state = 'present' AND root = ? "
+            "AND (? = '.' OR path = ? OR starts_with(path, ?))",
+            root, text, text, text + "/",
+        ).rows  # fmt: skip
+        found += [((root, row[0]), row[1]) for row in rows]
+    return found
