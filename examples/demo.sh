@@ -36,5 +36,5 @@ Try next (. .venv/bin/activate first):
   morphoindex cluster --threshold 0.8
   morphoindex search 'YOUR PHOTO.jpg'
   morphoindex sql 'SELECT species, count(*) FROM specimens GROUP BY ALL ORDER BY 2 DESC'
-And on your own photographs, in their folder: morphoindex add . && morphoindex cluster
+And on your own photographs, in their folder: unset MORPHOINDEX_INDEX; morphoindex add . && morphoindex cluster
 END
