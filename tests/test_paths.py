@@ -85,3 +85,12 @@ def test_a_root_with_an_odd_name_survives_its_text(tmp_path: Path) -> None:
     again = Roots(tmp_path / "i" / ".morphoindex", dict(first.places))
     assert again.join(*key) == f"{odd}/a.jpg"
     assert again.split(f"{odd}/a.jpg", odd) == key
+
+
+def test_a_folder_stands_in_the_roots_around_it_and_in_those_inside_it(tmp_path: Path) -> None:
+    home = tmp_path.resolve()
+    roots = Roots(home / "index", {"home": "..", "traps": str(home / "far" / "traps")})
+    assert roots.within(str(home / "far")) == [("traps", "."), ("home", "far")]
+    assert roots.within(str(home / "far" / "traps" / "a")) == [("home", "far/traps/a"), ("traps", "a")]
+    assert roots.within(str(home)) == [("traps", "."), ("home", ".")]
+    assert roots.within("/nowhere/else") == []

@@ -195,19 +195,22 @@ class Catalog:
             entries[row[0]] = LedgerEntry(*row[1:])
         return entries
 
-    def present(self, batch: int = 8192) -> Iterator[list[tuple[str, str, str]]]:
-        """All present paths, as (root, path, id of the specimen), in lists of at most `batch`."""
-        last = ("", "")
+    def present(self, root: str, text: str, batch: int = 8192) -> Iterator[list[tuple[str, str]]]:
+        """The present paths at a text of a root or below it ("." is all of the root), as (path, id of the specimen).
+
+        In lists of at most `batch`, in order; the catalog may change between them.
+        """
+        last = ""
         while True:
             found = self.query(
-                "SELECT root, path, id FROM path WHERE state = 'present' AND (root > ? OR root = ? AND path > ?) "
-                "ORDER BY root, path LIMIT ?",
-                last[0], last[0], last[1], batch,
+                "SELECT path, id FROM path WHERE state = 'present' AND root = ? AND path > ? "
+                "AND (? = '.' OR path = ? OR starts_with(path, ?)) ORDER BY path LIMIT ?",
+                root, last, text, text, text + "/", batch,
             )  # fmt: skip
             if not found.rows:
                 return
-            yield [(root, path, specimen) for root, path, specimen in found.rows]
-            last = found.rows[-1][:2]
+            yield [(path, specimen) for path, specimen in found.rows]
+            last = found.rows[-1][0]
 
     def without_file(self) -> list[str]:
         """Ids of the specimens that lay at paths and lie at none now."""

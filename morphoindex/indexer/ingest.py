@@ -217,17 +217,16 @@ class Ingest:
     def _close_gone(self) -> None:
         """Close the paths in the folders gone through whose files are no longer there. Their specimens stay."""
         collection, roots = self._host.collection, self._host.roots
-        if not any(os.path.isdir(walked) for walked in self._walked):
-            return
-        for rows in collection.catalog.present():
-            gone: dict[str, list[tuple[str, str]]] = {}
-            for root, text, specimen in rows:
-                path = roots.join(root, text)
-                if self._went_through(path) and _is_gone(path):
-                    gone.setdefault(specimen, []).append((root, text))
-            found = collection.get(list(gone))
-            collection.change([_close(one, gone[one.id], _now()) for one in found.values()])
-            self.counts.gone += sum(map(len, gone.values()))
+        for folder in sorted(walked for walked in self._walked if os.path.isdir(walked)):
+            for root, text in roots.within(folder):
+                for rows in collection.catalog.present(root, text):
+                    gone: dict[str, list[tuple[str, str]]] = {}
+                    for below, specimen in rows:
+                        if _is_gone(roots.join(root, below)):
+                            gone.setdefault(specimen, []).append((root, below))
+                    found = collection.get(list(gone))
+                    collection.change([_close(one, gone[one.id], _now()) for one in found.values()])
+                    self.counts.gone += sum(map(len, gone.values()))
 
     def _went_through(self, path: str) -> bool:
         """Whether the path is a folder or list that this run has gone through, or lies in one."""

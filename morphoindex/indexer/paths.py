@@ -92,6 +92,12 @@ class Roots:
         start = place.rstrip(os.sep) + os.sep
         return to_text(path[len(start) :]) if path.startswith(start) else None
 
+    def within(self, path: str) -> list[tuple[str, str]]:
+        """Where in the ledger an absolute path stands, with all below it: (root, text), "." for the whole of a root."""
+        start = path.rstrip(os.sep) + os.sep
+        whole = [(name, ".") for name, place in self._resolved.items() if place.startswith(start)]
+        return whole + [(name, text) for name in self._resolved if (text := self.below(name, path)) is not None]
+
     def join(self, root: str, text: str) -> str:
         """The absolute path; under an unknown root, what is known of it."""
         return os.path.normpath(os.path.join(self._resolved.get(root, root), from_text(text)))

@@ -43,15 +43,10 @@ def _paths_at(index: Host, target: str) -> list[tuple[PathKey, str]]:
     """The present paths that are this file, or lie below this folder, with their specimens."""
     folder, name = os.path.split(os.path.abspath(target))
     path = os.path.join(os.path.realpath(folder), name)
-    found: list[tuple[PathKey, str]] = []
-    for root in index.roots.places:
-        text = index.roots.below(root, path)
-        if text is None:
-            continue
-        rows = index.collection.catalog.query(
-            "SELECT path, id FROM path WHERE state = 'present' AND root = ? "
-            "AND (? = '.' OR path = ? OR starts_with(path, ?))",
-            root, text, text, text + "/",
-        ).rows  # fmt: skip
-        found += [((root, row[0]), row[1]) for row in rows]
-    return found
+    catalog = index.collection.catalog
+    return [
+        ((root, below), specimen)
+        for root, text in index.roots.within(path)
+        for rows in catalog.present(root, text)
+        for below, specimen in rows
+    ]
