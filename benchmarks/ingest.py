@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 
 import morphoindex
+from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.discovery import Found, discover
-from morphoindex.indexer.encoder import DEFAULT, Encoder, find_encoder, usable_cores
+from morphoindex.indexer.encoder import DEFAULT, Encoder, find_encoder
 from morphoindex.indexer.images import decode
 
 

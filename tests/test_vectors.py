@@ -228,6 +228,17 @@ def test_search_finds_the_nearest(store: VectorStore) -> None:
         assert [hit.payload["n"] for hit in store.search(query, 10, Compare("half", "=", 1))] == odd
 
 
+def test_many_searches_at_once_find_the_nearest(store: VectorStore) -> None:
+    rows = units(300)
+    store.upsert(points(300))
+    queries = units(230, seed=1)  # more than one request
+    expected = np.argsort(-(queries.astype(np.float64) @ rows.T.astype(np.float64)), axis=1)[:, :6]
+    found = store.nearest(queries, 6)
+    assert found == [[id_of(i) for i in row] for row in expected.tolist()]
+    assert store.nearest(queries[:2], 0) == [[], []]
+    assert store.nearest(queries[:0], 5) == []
+
+
 def test_search_takes_equal_scores_by_id_across_the_end(store: VectorStore) -> None:
     row, other = units(2)
     store.upsert([Point(id_of(i), {}, row) for i in range(30)])

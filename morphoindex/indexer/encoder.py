@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -139,11 +138,6 @@ def built_in_encoders() -> dict[str, Path]:
     """The encoders that come with the package: name → file."""
     folder = Path(str(resources.files("morphoindex.indexer"))) / "encoders"
     return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
-
-
-def usable_cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _runtime() -> Any:

@@ -15,7 +15,7 @@ from morphoindex.errors import UsageError
 from morphoindex.indexer import upkeep
 from morphoindex.indexer.catalog import Table
 from morphoindex.indexer.clustering.labels import Selection
-from morphoindex.indexer.encoder import usable_cores
+from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.grouping import Parameters, cluster
 from morphoindex.indexer.host import place
 from morphoindex.indexer.results import (

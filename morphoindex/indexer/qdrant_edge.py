@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import qdrant_edge as edge
 from numpy.typing import NDArray
 
 from morphoindex.errors import IndexDamaged, MorphoindexError, StoreError
+from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.filters import Filter, Key
 from morphoindex.indexer.qdrant import (
     Dialect,
@@ -44,6 +46,7 @@ FLUSH_EVERY = 20_000  # points; reading so many from the log again takes half a 
 # Kilobytes of vectors without a search graph from which `optimize` builds one. Looking at 100 MB takes some 7 ms on two
 # cores, the graph 0.6 ms; building it takes over a minute, and setting payloads takes the points out of it again.
 GRAPH_FROM_KB = 100_000
+EF = 256  # candidates that `nearest` keeps while it walks the graph, at least
 # Free space that Edge must find before it opens or writes. It writes to files mapped into memory, with holes in them:
 # where the disk has no block for a hole, the system kills the process (SIGBUS), and nobody gets to say why.
 ROOM = 96 << 20
@@ -193,6 +196,19 @@ class EdgeStore:
                 return [Hit(str(point.id), cosine(point.score), point.payload or {}) for point in found]
 
         return best(ask, k)
+
+    def nearest(self, vectors: NDArray[np.float32], k: int) -> list[list[str]]:
+        """For each vector [m, d] the ids of its k nearest, best first, as the search graph finds them."""
+        if k < 1:
+            return [[] for _ in vectors]
+        with self._reading() as shard, ThreadPoolExecutor(usable_cores()) as pool:
+            wide = edge.SearchParams(hnsw_ef=max(EF, 2 * k))
+
+            def ask(vector: NDArray[np.float32]) -> list[str]:
+                query = edge.Query.Nearest(list_of(vector), using=self.vector_name)
+                return [str(point.id) for point in shard.query(edge.QueryRequest(limit=k, query=query, params=wide))]
+
+            return list(pool.map(ask, vectors))
 
     def count(self, where: Filter | None = None) -> int:
         """How many points match, exactly."""

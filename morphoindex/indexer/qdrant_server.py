@@ -37,6 +37,7 @@ from morphoindex.indexer.vectors import FieldKind, Hit, Payload, Point
 
 BATCH = 256  # points per request: 10 MB of JSON at 2,048 dimensions; Qdrant's limit is 32 MB
 IDS_BATCH = 1000
+QUERIES = 100  # searches per request
 TIMEOUT = 60  # seconds per request
 KEY_VARIABLES = ("MORPHOINDEX_QDRANT_API_KEY", "QDRANT_API_KEY")
 
@@ -183,6 +184,21 @@ class ServerStore:
                 return [Hit(str(point.id), cosine(point.score), point.payload or {}) for point in found]
 
         return best(ask, k)
+
+    def nearest(self, vectors: NDArray[np.float32], k: int) -> list[list[str]]:
+        """For each vector [m, d] the ids of its k nearest, best first, as the search graph finds them."""
+        if k < 1:
+            return [[] for _ in vectors]
+        found: list[list[str]] = []
+        for start in range(0, len(vectors), QUERIES):
+            queries = [
+                models.QueryRequest(query=list_of(vector), using=self.vector_name, limit=k)
+                for vector in vectors[start : start + QUERIES]
+            ]
+            with self._link.asking() as client:
+                answers = client.query_batch_points(self.collection, queries)
+            found += [[str(point.id) for point in answer.points] for answer in answers]
+        return found
 
     def count(self, where: Filter | None = None) -> int:
         """How many points match, exactly."""

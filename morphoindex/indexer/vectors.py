@@ -68,6 +68,12 @@ class VectorStore(Protocol):
     def search(self, vector: NDArray[np.float32], k: int, where: Filter | None = None) -> list[Hit]:
         """The k nearest by cosine among those that match, best first; equal scores by id."""
 
+    def nearest(self, vectors: NDArray[np.float32], k: int) -> list[list[str]]:
+        """For each vector [m, d] the ids of its k nearest, best first, as the search graph finds them.
+
+        Quicker than `search` by far where many are asked for; equal scores come in any order.
+        """
+
     def count(self, where: Filter | None = None) -> int:
         """How many points match, exactly."""
 
