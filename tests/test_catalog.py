@@ -36,6 +36,11 @@ def specimen(number: int, **more: object) -> Specimen:
     return replace(Specimen(f"{number:032x}", paths=(record,), labels={"species": "a"}), **more)  # type: ignore[arg-type]
 
 
+def assign(collection: Collection, cluster: str, probability: float, specimens: list[Specimen]) -> None:
+    ids = [one.id for one in specimens]
+    collection.assign({(cluster, None): ids}, {probability: ids})
+
+
 class Parts:
     """A store and a catalog, opened by hand."""
 
@@ -101,7 +106,7 @@ def test_a_former_catalog_catches_up(parts: Parts) -> None:
     later.collection.change([specimen(1, paths=(moved,), former_paths=specimen(1).paths)])
     later.collection.put([specimen(40)], vectors(1))
     later.collection.remove([specimen(2).id, specimen(5).id])
-    later.collection.assign({("C1", 0.5): [specimen(3).id]})
+    assign(later.collection, "C1", 0.5, [specimen(3)])
     later.close()
     shutil.copy(parts.folder / "former", parts.folder / "catalog.duckdb")
     opened = Parts(parts.folder)
@@ -128,7 +133,7 @@ def test_a_store_that_lost_its_last_write_is_believed(parts: Parts, lost: str) -
     later = Parts(parts.folder)
     {
         "change": lambda: later.collection.change([specimen(1, labels={"species": "b"})]),
-        "assign": lambda: later.collection.assign({("C1", 1.0): [specimen(2).id]}),
+        "assign": lambda: assign(later.collection, "C1", 1.0, [specimen(2)]),
         "put": lambda: later.collection.put([specimen(50)], vectors(1)),
         "remove": lambda: later.collection.remove([specimen(0).id]),
     }[lost]()
@@ -185,7 +190,9 @@ def test_writes_cut_off_anywhere_again_and_again(parts: Parts, seed: int) -> Non
                 lambda c=collection, t=turn: c.put([specimen(1000 * t + n) for n in range(9)], vectors(9)),  # type: ignore[misc]
                 lambda c=collection, s=some: c.remove([one.id for one in s]),  # type: ignore[misc]
                 lambda c=collection, s=some, t=turn: c.change([replace(o, labels={"n": str(t)}) for o in s]),  # type: ignore[misc]
-                lambda c=collection, s=some, t=turn: c.assign({(f"C{t}", 1.0): [o.id for o in s]}),  # type: ignore[misc]
+                lambda c=collection, s=some, t=turn: c.assign(
+                    {(f"C{t}", None): [o.id for o in s]}, {1.0: [o.id for o in s]}
+                ),  # type: ignore[misc]
             ]
         )
         try:

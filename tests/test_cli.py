@@ -33,7 +33,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 def test_every_command_has_help_and_json(here: Cli, command: str) -> None:
     shown = here(command, "--help").stdout
     assert shown.startswith(f"Usage: morphoindex {command}")
-    if command != "encoder":
+    if command not in ("encoder", "clusters"):
         assert "--json" in shown
         assert "--quiet" in shown
         assert "--wait" in shown
@@ -95,14 +95,14 @@ def test_status_json(here: Cli) -> None:
 
 def test_cluster_json(here: Cli) -> None:
     answer = here.json("cluster", "--threshold", "0.7")
-    assert set(answer) == {"method", "threshold", "specimens", "noise", "clusters", "seconds"}
+    told = {"method", "specimens", "noise", "clusters", "events", "verified", "retention", "seconds"}
+    told |= {"neighbours", "recall"}
+    assert set(answer) == {*told, "threshold", "linkage"}
     assert (answer["method"], answer["threshold"], answer["specimens"]) == ("cosine", 0.7, 24)
     assert sum(c["size"] for c in answer["clusters"]) + answer["noise"] == 24
     assert all(Path(path).is_file() for c in answer["clusters"] for path in c["examples"])
     again = here.json("cluster", "--min-cluster-size", "3", "--min-samples", "2")
-    assert set(again) == {
-        "method", "min_cluster_size", "min_samples", "selection", "specimens", "noise", "clusters", "seconds"
-    }  # fmt: skip
+    assert set(again) == {*told, "min_cluster_size", "min_samples", "selection"}
     assert (again["method"], again["min_cluster_size"]) == ("hdbscan", 3)
 
 
@@ -364,7 +364,7 @@ def test_the_index_can_be_named_by_the_environment(here: Cli, tmp_path: Path) ->
 
 
 def test_json_is_all_there_is_on_stdout(here: Cli) -> None:
-    for arguments in (["status"], ["check"], ["report"], ["dedup"], ["encoder", "list"]):
+    for arguments in (["status"], ["check"], ["report"], ["dedup"], ["encoder", "list"], ["clusters", "list"]):
         json.loads(here(*arguments, "--json").stdout)
 
 

@@ -21,7 +21,8 @@ import tiny
 
 import morphoindex
 from morphoindex.errors import StoreError
-from morphoindex.indexer.grouping import runs_of
+from morphoindex.indexer.clustering.decisions import Undo, standing
+from morphoindex.indexer.history import read_history
 from morphoindex.indexer.journal import Journal
 
 SEED = int(os.environ.get("MORPHOINDEX_TEST_SEED", "1"))
@@ -205,10 +206,46 @@ def test_cluster_survives_a_kill_at_any_step(place: Place) -> None:
         after, groups = memberships(place)
         assert after == before or groups == expected[threshold], step
         outcomes["old" if after == before else "new"] += 1
-        runs = runs_of(Journal(place.index))
-        assert [run["run"] for run in runs] == list(range(1, len(runs) + 1))
+        runs = read_history(Journal(place.index)).runs
+        assert [run.number for run in runs] == list(range(1, len(runs) + 1))
         assert not (place.index / "clustering.pending").exists()
         tiny.assert_clean(place.index)
+    assert outcomes.keys() == {"old", "new"}
+
+
+def test_decisions_survive_a_kill_at_any_step(place: Place) -> None:
+    tiny.photos(place.photos, 3, 4)
+    run(place.add())
+    run(place.arguments("cluster", "--threshold", "0.9"))
+    clusters, before = memberships(place)
+    one, other = sorted(clusters)[:2]
+    home, away = clusters[one], next(c for c in sorted(set(clusters.values()) - {clusters[one]}, key=str) if c)
+    scripts = {
+        "merge": ["merge", str(away), str(home)],
+        "move": ["move", one, other, "--to", str(away)],
+        "split": ["split", str(home), one],
+    }
+    outcomes: Counter[str] = Counter()
+    for name, script in scripts.items():
+        reference = place.copy(place.folder.parent / f"reference-{name}")
+        steps = tiny.steps_of(reference.arguments("clusters", *script))
+        expected = memberships(reference)[1]
+        assert expected != before
+        for step in spread(steps, 5, name):
+            tiny.killed_at(place.arguments("clusters", *script), step)
+            decisions = read_history(Journal(place.index)).decisions  # before another command comes by
+            after, groups = memberships(place)
+            stands = bool(decisions) and not isinstance(decisions[-1].decision, Undo)
+            assert groups == expected if stands else after == clusters, (name, step)
+            outcomes["new" if stands else "old"] += 1
+            tiny.assert_clean(place.index)
+            assert [d.number for d in decisions] == list(range(1, len(decisions) + 1))
+            if stands:
+                tiny.killed_at(place.arguments("clusters", "undo"), step)
+            if standing(read_history(Journal(place.index)).decisions):
+                run(place.arguments("clusters", "undo"))
+            assert memberships(place)[0] == clusters
+            tiny.assert_clean(place.index)
     assert outcomes.keys() == {"old", "new"}
 
 

@@ -79,7 +79,10 @@ def photos(folder: Path, kinds: int = 4, individuals: int = 8) -> Path:
 
 def tables(folder: Path) -> dict[str, Counter[tuple[Any, ...]]]:
     """All that the catalog of an index says, but for times and the numbers of the writes."""
-    times = {"specimens": "added", "paths": "seen", "clusters": "probability", "runs": '"time"'}
+    times = {
+        "specimens": "added", "paths": "seen", "clusters": "probability, since", "runs": '"time"', "events": '"time"',
+        "decisions": '"time"',
+    }  # fmt: skip
     with morphoindex.open(folder) as index:
         return {name: Counter(index.sql(f"SELECT * EXCLUDE ({time}) FROM {name}").rows) for name, time in times.items()}
 

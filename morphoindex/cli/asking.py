@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 from click.core import ParameterSource
 
 from morphoindex.cli.options import Shared, shared
 
+if TYPE_CHECKING:
+    from morphoindex.indexer.results import ClusterResult, Verification
+
 _LISTED = 25
+_TOLD = 12
+_PLAIN = ("new", "continued")  # events that go without saying
 _DENSITY = ("min_cluster_size", "min_samples", "selection")
+_MOST_STEPS = 1000  # of a sweep
 _CHAINED = 0.25  # share of all specimens in one cosine cluster from which a word of advice is due
 
 
 @click.command()
 @click.option("--threshold", type=float, metavar="COSINE",
               help="Cluster by cosine: members hang together by steps of at least this much.")  # fmt: skip
+@click.option("--thresholds", metavar="FROM:TO:STEP",
+              help="Only show what these thresholds would give, as 0.6:0.95:0.05, or several: 0.7,0.8.")  # fmt: skip
 @click.option(
     "--method", type=click.Choice(["hdbscan", "cosine"]), help="Default: cosine with a threshold, else hdbscan."
+)
+@click.option(
+    "--linkage",
+    type=click.Choice(["single", "complete", "average"]),
+    default="single",
+    show_default=True,
+    help="cosine: complete divides clusters until all pairs reach the threshold; average, until means do.",
 )
 @click.option(
     "--min-cluster-size", type=int, default=5, show_default=True, help="hdbscan: the least size of a cluster."
@@ -34,46 +50,145 @@ _CHAINED = 0.25  # share of all specimens in one cosine cluster from which a wor
     show_default=True,
     help="hdbscan: large and stable clusters, or many fine ones.",
 )
+@click.option(
+    "--neighbours",
+    type=click.Choice(["auto", "exact", "approximate"]),
+    default="auto",
+    show_default=True,
+    help="Approximate ones are for collections too large to compare all pairs.",
+)
+@click.option("--verify", is_flag=True, help="Work the clusters out again by other means, and compare.")
 @shared
 def cluster(
-    shared: Shared, threshold: float | None, method: str | None, min_cluster_size: int, min_samples: int,
-    selection: Literal["eom", "leaf"],
+    shared: Shared, threshold: float | None, thresholds: str | None, method: str | None,
+    linkage: Literal["single", "complete", "average"], min_cluster_size: int, min_samples: int,
+    selection: Literal["eom", "leaf"], neighbours: Literal["auto", "exact", "approximate"], verify: bool,
 ) -> None:  # fmt: skip
-    """Group all specimens. Clusters keep their ids from run to run as long as they keep members."""
-    from morphoindex.cli import render
-    from morphoindex.errors import UsageError
-
-    given = click.get_current_context().get_parameter_source
-    if threshold is not None and any(given(o) == ParameterSource.COMMANDLINE for o in _DENSITY):
+    """Group all specimens. Clusters keep their ids from run to run, and what people decided about them holds."""
+    if thresholds is not None:
+        others = [o for o in ("threshold", "method", "linkage", *_DENSITY, "verify") if _given(o)]
+        if others:
+            raise click.UsageError(f"--thresholds only looks, and goes without --{others[0].replace('_', '-')}.")
+        _show_sweep(shared, _several(thresholds), neighbours)
+        return
+    if threshold is not None and any(map(_given, _DENSITY)):
         shared.remark("--min-cluster-size, --min-samples and --selection are of hdbscan, and not used with a threshold")
     if method == "hdbscan" and threshold is not None:
-        raise UsageError("--threshold goes with --method cosine; hdbscan takes --min-cluster-size and --min-samples")
+        raise click.UsageError(
+            "--threshold goes with --method cosine; hdbscan takes --min-cluster-size and --min-samples."
+        )
     if method == "cosine" and threshold is None:
-        raise UsageError("--method cosine needs a --threshold between -1 and 1, such as 0.8")
+        raise click.UsageError("--method cosine needs a --threshold between -1 and 1, such as 0.8.")
     with shared.open() as index:
         result = index.cluster(
-            threshold, min_cluster_size=min_cluster_size, min_samples=min_samples, selection=selection
-        )
-
-    if threshold is not None and result.clusters and result.clusters[0].size > _CHAINED * result.specimens:
+            threshold, min_cluster_size=min_cluster_size, min_samples=min_samples, selection=selection,
+            linkage=linkage, neighbours=neighbours, verify=verify,
+        )  # fmt: skip
+    if linkage == "single" and result.clusters and result.clusters[0].size > _CHAINED * result.specimens:
         share = result.clusters[0].size / result.specimens
-        shared.remark(f"the largest cluster holds {share:.0%}: chains of look-alikes; try a higher threshold")
+        if threshold is not None:
+            shared.remark(
+                f"the largest cluster holds {share:.0%}: chains of look-alikes; try a higher threshold, "
+                "or --linkage complete"
+            )
+    shared.answer(result, lambda: _show_clusters(result))
+    if result.verification is not None and not result.verification.equal:
+        click.get_current_context().exit(2)
+
+
+def _show_clusters(result: ClusterResult) -> None:
+    from morphoindex.cli import render
+    from morphoindex.indexer.chronicle import event_in_words
+
+    cosine = result.threshold is not None
+    how = f"threshold {result.threshold:g}" if cosine else f"min_cluster_size {result.min_cluster_size}"
+    linked = f", {result.linkage} linkage" if result.linkage not in (None, "single") else ""
+    render.line(
+        f"{render.count(len(result.clusters), 'cluster')} of {render.count(result.specimens, 'specimen')}, "
+        f"{result.noise:,} in none ({result.method}, {how}{linked}, {result.seconds:.1f} s)."
+    )
+    if result.neighbours != "exact":
+        render.line(f"Approximate neighbours: a sample has {result.recall:.1%} of its true ones.")
+    if result.verified:
+        render.line(
+            f"{render.count(result.verified, 'verified specimen')}, {result.retention:.0%} where people put them."
+        )
+    told = [event_in_words(event) for event in result.events if event.kind not in _PLAIN]
+    for words in told[:_TOLD]:
+        render.line(words)
+    if len(told) > _TOLD:
+        render.line(f"… and {len(told) - _TOLD:,} more such changes: `morphoindex sql 'SELECT * FROM events'`")
+    if result.clusters:
+        named = any(found.name for found in result.clusters)
+        heads = (
+            "cluster",
+            *(["name"] if named else []),
+            "size",
+            *(["least similarity"] if cosine else []),
+            "for example",
+        )
+        rows = [
+            (
+                found.id, *([found.name or ""] if named else []), f"{found.size:,}",
+                *([f"{found.least_similarity:.2f}"] if cosine else []), render.short(found.examples[0]),
+            )
+            for found in result.clusters[:_LISTED]
+        ]  # fmt: skip
+        render.table(heads, rows, right=("size", "least similarity"))
+    if len(result.clusters) > _LISTED:
+        render.line(f"… and {len(result.clusters) - _LISTED:,} smaller ones: `morphoindex clusters list` has all.")
+    if result.verification is not None:
+        _show_verification(result.verification)
+
+
+def _show_verification(found: Verification) -> None:
+    from morphoindex.cli import render
+
+    if found.equal:
+        render.line(f"Verified {found.how}: equal.")
+        return
+    shown = ", ".join(found.differing[:_LISTED])
+    more = f" and {len(found.differing) - _LISTED:,} more" if len(found.differing) > _LISTED else ""
+    render.line(f"Verified {found.how}: {len(found.differing):,} specimens differ: {shown}{more}.")
+
+
+def _show_sweep(shared: Shared, thresholds: list[float], neighbours: Literal["auto", "exact", "approximate"]) -> None:
+    from morphoindex.cli import render
+
+    with shared.open() as index:
+        result = index.sweep(thresholds, neighbours)
 
     def show() -> None:
-        how = f"threshold {threshold:g}" if threshold is not None else f"min_cluster_size {min_cluster_size}"
-        render.line(
-            f"{render.count(len(result.clusters), 'cluster')} of {render.count(result.specimens, 'specimen')}, "
-            f"{result.noise:,} in none ({result.method}, {how}, {result.seconds:.1f} s)."
-        )
-        if result.clusters:
-            rows = [(c.id, f"{c.size:,}", render.short(c.examples[0])) for c in result.clusters[:_LISTED]]
-            render.table(("cluster", "size", "for example"), rows, right=("size",))
-        if len(result.clusters) > _LISTED:
-            render.line(
-                f"… and {len(result.clusters) - _LISTED:,} smaller ones: `morphoindex report` has them with labels."
-            )
+        render.line(f"{render.count(result.specimens, 'specimen')}; nothing was changed.")
+        if result.neighbours != "exact":
+            render.line(f"Approximate neighbours: a sample has {result.recall:.1%} of its true ones.")
+        rows = [
+            (f"{step.threshold:g}", f"{step.clusters:,}", f"{step.singles:,}", f"{step.largest:,}")
+            for step in result.steps
+        ]
+        heads = ("threshold", "clusters", "singles", "largest")
+        render.table(heads, rows, right=heads)
 
     shared.answer(result, show)
+
+
+def _several(text: str) -> list[float]:
+    """The thresholds that a text stands for: "0.7,0.8" -> [0.7, 0.8]; "0.6:0.7:0.05" -> [0.6, 0.65, 0.7]."""
+    try:
+        if ":" not in text:
+            return [float(part) for part in text.split(",")]
+        first, last, step = (Decimal(part) for part in text.split(":"))
+        if step <= 0 or first > last or (last - first) / step > _MOST_STEPS:
+            raise ValueError
+        return [float(first + i * step) for i in range(int((last - first) / step) + 1)]
+    except (ValueError, ArithmeticError) as error:
+        raise click.UsageError(
+            f"--thresholds {text}: give FROM:TO:STEP, such as 0.6:0.95:0.05, or several, such as 0.7,0.8."
+        ) from error
+
+
+def _given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) == ParameterSource.COMMANDLINE
 
 
 @click.command()

@@ -15,7 +15,7 @@ from morphoindex.errors import MorphoindexError
 TRACEBACK = "MORPHOINDEX_TRACEBACK"
 COMMANDS = {
     "demo": "collecting", "init": "collecting", "add": "collecting", "remove": "collecting",
-    "cluster": "asking", "search": "asking", "dedup": "asking", "sample": "asking",
+    "cluster": "asking", "clusters": "clusters", "search": "asking", "dedup": "asking", "sample": "asking",
     "report": "reporting", "sql": "reporting", "status": "reporting",
     "check": "upkeep", "rebuild": "upkeep", "encoder": "encoders",
 }  # fmt: skip

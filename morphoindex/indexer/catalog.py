@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,15 @@ from typing import Any
 import duckdb
 
 from morphoindex.errors import IndexDamaged, IndexTooNew, StoreError, UsageError
+from morphoindex.indexer.confined import answer
 from morphoindex.indexer.migrations import MIGRATIONS
-from morphoindex.indexer.specimen import FileRecord, Specimen
+from morphoindex.indexer.rows import insert, path_row, specimen_row, update
+from morphoindex.indexer.specimen import Membership, Specimen
 from morphoindex.indexer.views import make_views, records
 
 FILE = "catalog.duckdb"
+HISTORY = ("run", "event", "decision", "lineage", "curated")
+"""The tables that are derived from the journal."""
 REBUILD = "`morphoindex rebuild` makes it again from the store and the journal"
 
 
@@ -99,9 +103,25 @@ class Catalog:
                 _put_specimens(connection, specimens)
             if refused:
                 rows = [(r.root, r.path, r.reason, r.size, r.mtime_ns, r.seen) for r in refused]
-                _insert(connection, "refusal", rows)
+                insert(connection, "refusal", rows)
             if revision is not None:
                 connection.execute("UPDATE seen SET revision = greatest(revision, ?)", [revision])
+
+    def assign(
+        self,
+        clusters: Mapping[tuple[str | None, str | None], Sequence[str]],
+        probabilities: Mapping[float, Sequence[str]],
+        revision: int,
+    ) -> None:
+        """Take in memberships as the store has them since `revision`; see `Collection.assign`."""
+        placed = [(i, cluster, grouped) for (cluster, grouped), ids in clusters.items() for i in ids]
+        weighed = [(i, probability) for probability, ids in probabilities.items() for i in ids]
+        with self._transaction() as connection:
+            if placed:
+                update(connection, "specimen", {"cluster": "VARCHAR", "grouped": "VARCHAR"}, placed, revision)
+            if weighed:
+                update(connection, "specimen", {"probability": "DOUBLE"}, weighed, revision)
+            connection.execute("UPDATE seen SET revision = greatest(revision, ?)", [revision])
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget specimens and their paths."""
@@ -119,23 +139,29 @@ class Catalog:
         with self._transaction() as connection:
             connection.execute("DELETE FROM refusal WHERE root = ? AND path = ?", [root, path])
 
-    def put_runs(self, runs: Sequence[Mapping[str, Any]]) -> None:
-        """Take in the clustering runs of the journal, all of them."""
-        try:
-            rows = [
-                (r["time"], r["method"], json.dumps(r["parameters"]), r["specimens"], r["clusters"], r["noise"])
-                for r in runs
-            ]
-        except KeyError as error:
-            raise IndexDamaged(f"a clustering run in the journal has no {error}: restore it from a backup") from error
+    def put_history(self, rows: Mapping[str, Sequence[tuple[Any, ...]]], runs: int, decisions: int) -> None:
+        """Take in what happened to the clusters.
+
+        Args:
+            rows: of the tables `run`, `event` and `decision` those that are new; of `lineage` and `curated` all.
+            runs: how many the journal has.
+            decisions: how many the journal has.
+        """
         with self._transaction() as connection:
-            connection.execute("DELETE FROM run")
-            if rows:
-                _insert(connection, "run", rows)
-            connection.execute("UPDATE seen SET runs = ?", [len(rows)])
+            connection.execute("DELETE FROM lineage; DELETE FROM curated")
+            for table, some in rows.items():
+                if some:
+                    insert(connection, table, some)
+            connection.execute("UPDATE seen SET runs = ?, decisions = ?", [runs, decisions])
+
+    def forget_history(self) -> None:
+        """Forget everything derived from the journal."""
+        with self._transaction() as connection:
+            connection.execute("".join(f"DELETE FROM {table};" for table in HISTORY))
+            connection.execute("UPDATE seen SET runs = 0, decisions = 0")
 
     def set_labels(self, labels: Sequence[str]) -> None:
-        """Make the views `specimens`, `paths`, `clusters`, `runs` for these label columns."""
+        """Make the views for these label columns."""
         with self._transaction() as connection:
             make_views(connection, labels)
 
@@ -148,6 +174,33 @@ class Catalog:
     def runs_seen(self) -> int:
         """How many clustering runs of the journal it has taken in."""
         return int(self._one("SELECT runs FROM seen"))
+
+    def decisions_seen(self) -> int:
+        """How many decisions of the journal it has taken in."""
+        return int(self._one("SELECT decisions FROM seen"))
+
+    def memberships(self, ids: Iterable[str], clusters: Iterable[str]) -> list[tuple[str, str | None, str | None]]:
+        """(id, cluster, grouped) of these, of the members of these clusters, and of whom a run had put elsewhere."""
+        found = self.query(
+            "SELECT id, cluster, grouped FROM specimen WHERE grouped IS NOT NULL "
+            "OR id IN (SELECT unnest(?::VARCHAR[])) OR cluster IN (SELECT unnest(?::VARCHAR[])) ORDER BY id",
+            list(ids), list(clusters),
+        )  # fmt: skip
+        return list(found.rows)
+
+    def standings(self) -> dict[str, Membership]:
+        """Where every specimen stands, by id."""
+        found = self.query("SELECT id, cluster, grouped, probability FROM specimen")
+        return {row[0]: Membership(*row) for row in found.rows}
+
+    def several_paths(self) -> set[str]:
+        """Ids of the specimens that lie at more than one path."""
+        found = self.query("SELECT id FROM path WHERE state = 'present' GROUP BY id HAVING count(*) > 1")
+        return {row[0] for row in found.rows}
+
+    def stamps(self) -> dict[str, str | None]:
+        """The stamp of every specimen's vector, by id; None where it is not known."""
+        return dict(self.query("SELECT id, stamp FROM specimen").rows)
 
     def labels_seen(self) -> list[str]:
         """The label columns that the views have."""
@@ -225,7 +278,7 @@ class Catalog:
         return [Refused(*row) for row in found.rows]
 
     def contents(self, table: str) -> Counter[tuple[object, ...]]:
-        """The rows of `specimen`, `path` or `run`, to compare two catalogs."""
+        """The rows of a table, to compare two catalogs."""
         return Counter(self.query(f"SELECT * FROM {table}").rows)
 
     def query(self, sql: str, *parameters: Any) -> Table:
@@ -249,11 +302,7 @@ class Catalog:
         """
         self._connection.close()
         try:
-            with duckdb.connect(str(self._path), read_only=True, config={"threads": 1}) as connection:
-                connection.execute(_CONFINED)
-                _check_statement(connection, sql)
-                cursor = connection.execute(sql)
-                return Table(tuple(column[0] for column in cursor.description or ()), tuple(cursor.fetchall()))
+            return Table(*answer(str(self._path), sql))
         except duckdb.Error as error:
             quote = ' A name that is a word of SQL, such as order, goes in double quotes: "order".'
             raise UsageError(f"sql: {error}{quote if 'syntax error' in str(error) else ''}") from error
@@ -317,68 +366,19 @@ class Catalog:
             raise
 
 
-def _check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Raise UsageError for what is not one query.
-
-    What hides in one, such as `WITH x AS (COPY …)`, is stopped by `_CONFINED`.
-    """
-    statements = connection.extract_statements(sql)
-    if len(statements) != 1:
-        raise UsageError(f"sql: {len(statements) or 'no'} statements: give one, such as SELECT * FROM specimens")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        raise UsageError(f"sql: {statements[0].type.name} is not allowed: only asking is (SELECT, DESCRIBE, SUMMARIZE)")
-
-
-def _specimen_row(specimen: Specimen) -> tuple[Any, ...]:
-    capture = specimen.capture
-    return (
-        specimen.id, specimen.sha256, specimen.width, specimen.height, specimen.format, specimen.bytes,
-        capture.get("time"), capture.get("camera"), capture.get("latitude"), capture.get("longitude"),
-        "; ".join(specimen.notes), specimen.cluster, specimen.probability, specimen.added,
-        json.dumps(dict(specimen.labels), ensure_ascii=False), specimen.revision,
-    )  # fmt: skip
-
-
 def _put_specimens(connection: duckdb.DuckDBPyConnection, specimens: Sequence[Specimen]) -> None:
-    _insert(connection, "specimen", [_specimen_row(specimen) for specimen in specimens])
+    insert(connection, "specimen", [specimen_row(specimen) for specimen in specimens])
     connection.execute("DELETE FROM path WHERE id IN (SELECT unnest(?::VARCHAR[]))", [[s.id for s in specimens]])
-    present = [_path_row("present", s, r) for s in specimens for r in s.paths]
-    closed = [_path_row("closed", s, r) for s in specimens for r in s.former_paths]
+    present = [path_row("present", s, r) for s in specimens for r in s.paths]
+    closed = [path_row("closed", s, r) for s in specimens for r in s.former_paths]
     if present or closed:
-        _insert(connection, "path", present + closed)
+        insert(connection, "path", present + closed)
     if present:
         connection.execute(
             "DELETE FROM refusal USING (SELECT unnest(?::VARCHAR[]) AS root, unnest(?::VARCHAR[]) AS path) AS taken "
             "WHERE refusal.root = taken.root AND refusal.path = taken.path",
             [[row[0] for row in present], [row[1] for row in present]],
         )
-
-
-def _path_row(state: str, specimen: Specimen, record: FileRecord) -> tuple[Any, ...]:
-    return record.root, record.path, state, specimen.id, record.size, record.mtime_ns, record.seen
-
-
-_TYPES = {
-    "specimen": ("VARCHAR", "VARCHAR", "INTEGER", "INTEGER", "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR", "DOUBLE",
-                 "DOUBLE", "VARCHAR", "VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR", "BIGINT"),
-    "path": ("VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR"),
-    "refusal": ("VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR"),
-    "run": ("VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "BIGINT"),
-}  # fmt: skip
-_KEYED = ("specimen", "refusal")
-
-_CONFINED = """
-    SET python_enable_replacements = false; SET autoinstall_known_extensions = false;
-    SET autoload_known_extensions = false; SET enable_external_access = false;
-    SET disabled_filesystems = 'LocalFileSystem'; SET lock_configuration = true
-"""
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows; where the table has a key, in the place of those of the same key."""
-    lists = [list(column) for column in zip(*rows, strict=True)]
-    columns = ", ".join(f"unnest(?::{kind}[])" for kind in _TYPES[table])
-    connection.execute(f"INSERT {'OR REPLACE ' if table in _KEYED else ''}INTO {table} SELECT {columns}", lists)
 
 
 def _way_out(error: BaseException) -> str:

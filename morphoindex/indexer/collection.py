@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from morphoindex.errors import IndexDamaged
 from morphoindex.indexer.catalog import Catalog, Refused
 from morphoindex.indexer.filters import Compare, Filter, Key
-from morphoindex.indexer.specimen import Specimen, from_payload, point_id
-from morphoindex.indexer.vectors import FieldKind, Hit, Point, VectorStore
+from morphoindex.indexer.specimen import Specimen, from_payload, point_id, stamp, stamp_text
+from morphoindex.indexer.vectors import FieldKind, Hit, Payload, Point, VectorStore
 
 FIELDS: dict[Key, FieldKind] = {
     "revision": "integer", "cluster": "keyword", "format": "keyword", "capture.camera": "keyword",
@@ -73,7 +73,10 @@ class Collection:
         """Write specimens whole, with their vectors [n, d], and refused paths for the ledger."""
         with self._writing():
             revision = self._next() if specimens else self._revision
-            stamped = [specimen.changed(revision=revision) for specimen in specimens]
+            stamped = [
+                specimen.changed(revision=revision, stamp=stamp_text(stamp(vector)))
+                for specimen, vector in zip(specimens, vectors, strict=True)
+            ]
             if stamped:
                 self.store.upsert([_point(one, vector) for one, vector in zip(stamped, vectors, strict=True)])
             self.catalog.put(stamped, refused, revision)
@@ -88,19 +91,30 @@ class Collection:
             self.store.set_payloads([(specimen.payload(), [specimen.point]) for specimen in stamped])
             self.catalog.put(stamped, revision=revision)
 
-    def assign(self, clusters: Mapping[tuple[str | None, float | None], Sequence[str]]) -> None:
-        """Write cluster memberships: (cluster, probability) → ids of the specimens that now have just these."""
-        if not clusters:
+    def assign(
+        self,
+        clusters: Mapping[tuple[str | None, str | None], Sequence[str]],
+        probabilities: Mapping[float, Sequence[str]] | None = None,
+    ) -> None:
+        """Write cluster memberships, with one call of the store for each cluster and for each probability.
+
+        Args:
+            clusters: (`Specimen.cluster`, `Specimen.grouped`) → ids of the specimens that now have these.
+            probabilities: probability → ids of the specimens that now have it.
+        """
+        probabilities = probabilities or {}
+        payloads: list[tuple[Payload, Sequence[str]]] = [
+            *(({"cluster": cluster, "grouped": grouped}, ids) for (cluster, grouped), ids in clusters.items()),
+            *(({"probability": probability}, ids) for probability, ids in probabilities.items()),
+        ]
+        if not payloads:
             return
         with self._writing():
             revision = self._next()
             self.store.set_payloads(
-                [
-                    ({"cluster": cluster, "probability": probability, "revision": revision}, [point_id(i) for i in ids])
-                    for (cluster, probability), ids in clusters.items()
-                ]
+                [({**payload, "revision": revision}, [point_id(i) for i in ids]) for payload, ids in payloads]
             )
-            self._take_in(Compare("revision", ">=", revision))
+            self.catalog.assign(clusters, probabilities, revision)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete specimens."""

@@ -8,83 +8,127 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoindex.errors import IndexDamaged, UsageError
-from morphoindex.indexer.clustering.labels import NOISE, Selection, density_labels, threshold_labels
-from morphoindex.indexer.clustering.lineage import match, new_ids
-from morphoindex.indexer.clustering.trees import spanning_tree
-from morphoindex.indexer.collection import Collection, Vectors
+from morphoindex.errors import IndexDamaged
+from morphoindex.indexer.clustering.decisions import Rulings
+from morphoindex.indexer.clustering.events import Event, events_of
+from morphoindex.indexer.clustering.labels import NOISE
+from morphoindex.indexer.clustering.lineage import Before, regroup
+from morphoindex.indexer.collection import Collection
+from morphoindex.indexer.history import RUN, History, event_line, read_history, take_in
 from morphoindex.indexer.journal import Journal
+from morphoindex.indexer.labelling import Parameters, label, verify, words_for
 from morphoindex.indexer.results import Cluster, ClusterResult
 from morphoindex.indexer.settings import write_whole
-from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.specimen import Membership, grouped_value
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.clustering.forest import ClusterForest
 
 _PENDING = "clustering.pending"
 EXAMPLES = 5
-EVENT = "cluster"
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """How to cluster: by cosine where a threshold is given, else HDBSCAN*."""
+class Regrouping:
+    """What a run comes to.
 
-    threshold: float | None = None
-    min_cluster_size: int = 5
-    min_samples: int = 5
-    selection: Selection = "eom"
+    Attributes:
+        grouped: [n] cluster of each specimen as the run says; members: [n] after people's decisions. None for noise.
+        new, returned, ended: as in `history.Run`.
+        events: what happened to the clusters as people see them.
+    """
 
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not -1 <= self.threshold <= 1:
-            raise UsageError(f"threshold {self.threshold:g}: a cosine lies between -1 and 1; 0.8 is a common choice")
-        if self.min_cluster_size < 2:
-            raise UsageError(f"min_cluster_size {self.min_cluster_size}: at least 2")
-        if self.min_samples < 1:
-            raise UsageError(f"min_samples {self.min_samples}: at least 1")
-        if self.selection not in ("eom", "leaf"):
-            raise UsageError(f"selection {self.selection!r}: eom or leaf")
-
-    @property
-    def method(self) -> str:
-        """The method's name."""
-        return "hdbscan" if self.threshold is None else "cosine"
-
-    def used(self) -> dict[str, Any]:
-        """Those that the method uses."""
-        if self.threshold is not None:
-            return {"threshold": self.threshold}
-        return {
-            "min_cluster_size": self.min_cluster_size, "min_samples": self.min_samples, "selection": self.selection,
-        }  # fmt: skip
+    grouped: tuple[str | None, ...]
+    members: tuple[str | None, ...]
+    new: tuple[str, ...]
+    returned: tuple[str, ...]
+    ended: Mapping[str, tuple[str, ...]]
+    events: tuple[Event, ...]
 
 
-def cluster(collection: Collection, journal: Journal, folder: Path, parameters: Parameters) -> ClusterResult:
-    """Cluster everything, and write the memberships to the store, the journal and the catalog."""
+def cluster(
+    collection: Collection,
+    journal: Journal,
+    folder: Path,
+    forest: ClusterForest,
+    parameters: Parameters,
+    again: bool = False,
+) -> ClusterResult:
+    """Cluster everything, and write the memberships to the store, the journal and the catalog.
+
+    Args:
+        collection, journal, folder: of the index.
+        forest: over all of its specimens.
+        parameters: how to cluster.
+        again: look at the labels again by other means.
+    """
     start = time.perf_counter()
-    vectors = collection.load()
-    labels, probabilities = _label(vectors.matrix, parameters)
-    before = [specimen.cluster for specimen in vectors.specimens]
-    runs = runs_of(journal)
-    names, fresh = _name(before, labels, runs)
-    members = [names.get(label) for label in labels.tolist()]
-    sizes = Counter(member for member in members if member)
+    labels, probabilities = label(forest, parameters)
+    history = read_history(journal)
+    there = collection.catalog.standings()
+    standings = [there[key] for key in forest.keys]
+    done = regrouping(standings, forest.vectors, labels, history)
+    sizes = Counter(member for member in done.members if member)
     run = {
-        "run": len(runs) + 1, "method": parameters.method, "parameters": parameters.used(), "specimens": len(members),
-        "clusters": len(sizes), "noise": members.count(None), "new": fresh,
-        "ended": sorted({former for former in before if former} - set(sizes)),
+        "run": len(history.runs) + 1, "method": parameters.method, "parameters": parameters.used(),
+        "specimens": len(done.members), "clusters": len(sizes), "noise": done.members.count(None), "new": done.new,
+        "returned": done.returned, "ended": done.ended, "events": [event_line(event) for event in done.events],
     }  # fmt: skip
-    _write_pending(folder, run, _changes(vectors.specimens, members, probabilities))
+    _write_pending(folder, run, standings, done, probabilities)
     finish_run(collection, journal, folder)
+    verified, kept = retention(collection, history.rulings)
     return ClusterResult(
         method=parameters.method,
-        specimens=len(members),
-        noise=members.count(None),
-        clusters=_clusters(vectors, members, probabilities, sizes),
+        specimens=len(done.members),
+        noise=done.members.count(None),
+        clusters=_clusters(forest, done.members, probabilities, sizes, history.rulings, parameters),
+        events=done.events,
+        verified=verified,
+        retention=kept / verified if verified else 1.0,
+        neighbours=words_for(forest),
+        recall=round(forest.recall(), 4),
+        verification=verify(forest, parameters, labels) if again else None,
         seconds=round(time.perf_counter() - start, 3),
         **parameters.used(),
+    )
+
+
+def regrouping(
+    standings: Sequence[Membership], matrix: NDArray[np.float32], labels: NDArray[np.int64], history: History
+) -> Regrouping:
+    """What a run comes to.
+
+    Args:
+        standings: where n specimens stood before it.
+        matrix: float32 [n, d], their vectors, unit length.
+        labels: int64 [n], what the run found, -1 for noise.
+        history: what became of clusters so far, and what people decided.
+    """
+    stands = history.rulings
+    before = Before(
+        ids=[one.id for one in standings],
+        grouped=[one.run_cluster for one in standings],
+        seen=np.array([one.probability is not None for one in standings], bool),
+    )
+    there = set(filter(None, before.grouped))
+    dormant = {cluster: ends for cluster, ends in history.ends.items() if cluster not in there}
+    found = regroup(before, labels, matrix, stands, dormant, history.used | there)
+    former = [one.cluster for one in standings]
+    members = tuple(stands.cluster_of(i, group) for i, group in zip(before.ids, found.grouped, strict=True))
+    gone = sorted(history.alive() - there)  # all of their members were taken out of the index
+    emptied = [c for c in gone if stands.resolve(c) == c and c not in {*former, *members}]
+    return Regrouping(
+        grouped=found.grouped,
+        members=members,
+        new=found.new,
+        returned=found.returned,
+        ended={**dict.fromkeys(gone, ()), **found.ended},
+        events=events_of(former, members, before.seen.tolist(), history.used, emptied),
     )
 
 
@@ -93,73 +137,82 @@ def finish_run(collection: Collection, journal: Journal, folder: Path) -> bool:
     path = folder / _PENDING
     try:
         pending = json.loads(path.read_text("utf-8"))
+        clusters = {(cluster, grouped): ids for cluster, grouped, ids in pending["clusters"]}
+        probabilities = dict(pending["probabilities"])
     except FileNotFoundError:
         return False
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise IndexDamaged(
             f"{path} cannot be read ({error}): remove it, and run `morphoindex cluster` again"
         ) from error
-    collection.assign({(cluster, probability): ids for cluster, probability, ids in pending["changes"]})
-    runs = runs_of(journal)
-    if len(runs) < pending["run"]["run"]:
-        journal.append(EVENT, pending["run"])
-        runs = runs_of(journal)
-    collection.catalog.put_runs(runs)
+    collection.assign(clusters, probabilities)
+    if len(read_history(journal).runs) < pending["run"]["run"]:
+        journal.append(RUN, pending["run"])
+    take_in(collection, read_history(journal))
     path.unlink()
     return True
 
 
-def runs_of(journal: Journal) -> list[dict[str, Any]]:
-    """The clustering runs of the journal, first to last."""
-    return [line for line in journal.read() if line["event"] == EVENT]
-
-
-def _label(matrix: NDArray[np.float32], parameters: Parameters) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    if not len(matrix):
-        return np.empty(0, np.int64), np.empty(0)
-    if parameters.threshold is None:
-        tree = spanning_tree(matrix, parameters.min_samples)
-        return density_labels(tree, parameters.min_cluster_size, parameters.selection)
-    labels = threshold_labels(spanning_tree(matrix), parameters.threshold)
-    return labels, (labels != NOISE).astype(np.float64)
-
-
-def _name(
-    before: Sequence[str | None], labels: NDArray[np.int64], runs: Sequence[Mapping[str, Any]]
-) -> tuple[dict[int, str], list[str]]:
-    """Label → permanent id; and the ids that are new."""
-    names = match(before, labels)
-    unnamed = [label for label in range(int(labels.max(initial=NOISE)) + 1) if label not in names]
-    used = {name for run in runs for name in run["new"]} | {name for name in before if name}
-    fresh = new_ids(used, len(unnamed))
-    return {**names, **dict(zip(unnamed, fresh, strict=True))}, fresh
-
-
-def _changes(
-    specimens: Sequence[Specimen], members: Sequence[str | None], probabilities: NDArray[np.float64]
-) -> list[tuple[str | None, float, list[str]]]:
-    """The memberships that differ from those written: (cluster, probability, ids)."""
-    changes: dict[tuple[str | None, float], list[str]] = defaultdict(list)
-    for specimen, member, probability in zip(specimens, members, probabilities.round(4).tolist(), strict=True):
-        if (specimen.cluster, specimen.probability) != (member, probability):
-            changes[member, probability].append(specimen.id)
-    return [(member, probability, ids) for (member, probability), ids in changes.items()]
+def retention(collection: Collection, stands: Rulings) -> tuple[int, int]:
+    """Verified members in the index, and how many of them the store has in the cluster a person put them in."""
+    found = collection.get(list(stands.pins))
+    return len(found), sum(one.cluster == stands.pins[one.id] for one in found.values())
 
 
 def _write_pending(
-    folder: Path, run: Mapping[str, Any], changes: Sequence[tuple[str | None, float, list[str]]]
+    folder: Path,
+    run: Mapping[str, Any],
+    standings: Sequence[Membership],
+    done: Regrouping,
+    probabilities: NDArray[np.float64],
 ) -> None:
-    write_whole(folder / _PENDING, json.dumps({"run": run, "changes": changes}).encode())
+    """Write down what is to be written of a run: for each value that differs its specimens."""
+    clusters: dict[tuple[str | None, str | None], list[str]] = defaultdict(list)
+    rounded: dict[float, list[str]] = defaultdict(list)
+    for one, cluster, grouped in zip(standings, done.members, done.grouped, strict=True):
+        value = grouped_value(cluster, grouped)
+        if (one.cluster, one.grouped) != (cluster, value):
+            clusters[cluster, value].append(one.id)
+    for one, probability in zip(standings, probabilities.round(4).tolist(), strict=True):
+        if one.probability != probability:
+            rounded[probability].append(one.id)
+    content = {
+        "run": run,
+        "clusters": [(*membership, ids) for membership, ids in clusters.items()],
+        "probabilities": list(rounded.items()),
+    }
+    write_whole(folder / _PENDING, json.dumps(content).encode())
 
 
 def _clusters(
-    vectors: Vectors, members: Sequence[str | None], probabilities: NDArray[np.float64], sizes: Counter[str]
+    forest: ClusterForest,
+    members: Sequence[str | None],
+    probabilities: NDArray[np.float64],
+    sizes: Counter[str],
+    stands: Rulings,
+    parameters: Parameters,
 ) -> tuple[Cluster, ...]:
     """The clusters, from large to small, each with the ids of its surest members."""
+    from morphoindex.indexer.clustering.cohesion import least_similarities
+
+    keys = forest.keys
     examples: dict[str, list[str]] = defaultdict(list)
     for i in np.argsort(-probabilities, kind="stable").tolist():
         member = members[i]
         if member and len(examples[member]) < EXAMPLES:
-            examples[member].append(vectors.specimens[i].id)
-    ordered = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(Cluster(name, size, tuple(examples[name])) for name, size in ordered)
+            examples[member].append(keys[i])
+    ordered = sorted(sizes, key=lambda cluster: (-sizes[cluster], cluster))
+    number = {cluster: i for i, cluster in enumerate(ordered)}
+    least: list[float | None] = [None] * len(ordered)
+    if parameters.method == "cosine":
+        labels = np.array([number[member] if member else NOISE for member in members], np.int64)
+        least = [round(value, 6) for value in least_similarities(forest.vectors, labels).tolist()]
+    there = set(keys)
+    verified = Counter(cluster for specimen, cluster in stands.pins.items() if specimen in there)
+    return tuple(
+        Cluster(
+            cluster, sizes[cluster], tuple(examples[cluster]), stands.names.get(cluster), verified[cluster],
+            least[number[cluster]],
+        )
+        for cluster in ordered
+    )  # fmt: skip

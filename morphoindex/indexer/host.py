@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from morphoindex.indexer.collection import Collection
 from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.graph import Neighbours
 from morphoindex.indexer.paths import Roots, to_text
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.where import Column
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.clustering.forest import ClusterForest
 
 
 class Host(Protocol):
@@ -29,6 +33,9 @@ class Host(Protocol):
 
     def encoder(self, workers: int = 1) -> Encoder:
         """The encoder of the index."""
+
+    def graph(self, min_samples: Sequence[int] = (), neighbours: Neighbours = "auto") -> ClusterForest:
+        """The neighbour graph, with a tree for each of these k, brought up to the specimens there are."""
 
     def column_of(self, name: str) -> Column:
         """What a name in a condition stands for."""

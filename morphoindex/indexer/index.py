@@ -16,8 +16,10 @@ from morphoindex.indexer import upkeep
 from morphoindex.indexer.catalog import Table
 from morphoindex.indexer.clustering.labels import Selection
 from morphoindex.indexer.cores import usable_cores
-from morphoindex.indexer.grouping import Parameters, cluster
+from morphoindex.indexer.graph import Neighbours
+from morphoindex.indexer.grouping import cluster
 from morphoindex.indexer.host import place
+from morphoindex.indexer.labelling import Linkage, Parameters
 from morphoindex.indexer.results import (
     AddResult,
     CheckResult,
@@ -30,6 +32,7 @@ from morphoindex.indexer.results import (
     SampleResult,
     SearchResult,
     Status,
+    SweepResult,
 )
 from morphoindex.indexer.session import EXTERNAL, Session
 from morphoindex.indexer.settings import EncoderEntry
@@ -37,6 +40,7 @@ from morphoindex.indexer.settings import EncoderEntry
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from morphoindex.indexer.curation import Clusters
     from morphoindex.indexer.ingest import Counts
 
 
@@ -88,6 +92,7 @@ class Index:
         ingest = Ingest(self._session, reader, labels_of, usable_cores(), report, self._session.say)
         counts = ingest.plan(inputs) if dry_run else ingest.run(inputs)
         if not dry_run:
+            self._session.settle()
             self._session.collection.store.optimize()
         seconds = time.perf_counter() - start
         return AddResult(
@@ -131,6 +136,7 @@ class Index:
         embeddings = Embeddings.from_columns(ids, vectors, paths, metadata)
         self._session.use(EncoderEntry(encoder, EXTERNAL, embeddings.vectors.shape[1]))
         added, known = add_external(self._session, embeddings)
+        self._session.settle()
         self._session.collection.store.optimize()
         seconds = time.perf_counter() - start
         rate = round((added + known) / seconds, 1)
@@ -180,14 +186,30 @@ class Index:
         min_cluster_size: int = 5,
         min_samples: int = 5,
         selection: Selection = "eom",
+        linkage: Linkage = "single",
+        neighbours: Neighbours = "auto",
+        verify: bool = False,
     ) -> ClusterResult:
         """Cluster everything: with a threshold by cosine, without one by HDBSCAN*. Ids of clusters are kept over time.
+
+        Args:
+            threshold: cosine; members of a cluster hang together by steps of at least this much.
+            min_cluster_size: of HDBSCAN*, the least size of a cluster.
+            min_samples: of HDBSCAN*, the neighbours that make a place dense.
+            selection: of HDBSCAN*, "eom" for large and stable clusters, "leaf" for many fine ones.
+            linkage: "complete" or "average" divide clusters at a threshold further: until all pairs of members reach
+                it, or the mean between any two parts does.
+            neighbours: "exact", "approximate" (from the store's search graph), or "auto" by the number of specimens.
+            verify: work the clusters out again by other means, and compare.
 
         Raises:
             UsageError: a parameter is not one of those allowed.
         """
-        parameters = Parameters(threshold, min_cluster_size, min_samples, selection)
-        result = cluster(self._session.collection, self._session.journal, self._session.folder, parameters)
+        parameters = Parameters(threshold, min_cluster_size, min_samples, selection, linkage, neighbours)
+        session, start = self._session, time.perf_counter()
+        forest = session.graph([parameters.k], neighbours)
+        result = cluster(session.collection, session.journal, session.folder, forest, parameters, verify)
+        result = replace(result, seconds=round(time.perf_counter() - start, 3))
         shown = self._session.collection.get([i for found in result.clusters for i in found.examples])
         return replace(
             result,
@@ -196,6 +218,27 @@ class Index:
                 for found in result.clusters
             ),
         )
+
+    def sweep(self, thresholds: Sequence[float], neighbours: Neighbours = "auto") -> SweepResult:
+        """What cosine clusters at several thresholds would come to. Nothing is changed.
+
+        Args:
+            thresholds: cosines.
+            neighbours: as for `cluster`.
+
+        Raises:
+            UsageError: a threshold is not a cosine.
+        """
+        from morphoindex.indexer.labelling import sweep
+
+        return sweep(self._session.graph((), neighbours), thresholds)
+
+    @property
+    def clusters(self) -> Clusters:
+        """The clusters, and what people decide about them: `index.clusters.name("C0003", "Danaus plexippus")`."""
+        from morphoindex.indexer.curation import Clusters
+
+        return Clusters(self._session)
 
     def dedup(self, threshold: float | None = None) -> DedupResult:
         """Groups of files that show the same picture, and the best of each.
@@ -260,7 +303,7 @@ class Index:
         return write_report(self._session, kind, format, Path(out))
 
     def sql(self, statement: str) -> Table:
-        """Ask the catalog: tables `specimens`, `paths`, `clusters`, `runs`. Reads only, and only the index.
+        """Ask the catalog: `specimens`, `paths`, `clusters`, `runs`, `events`, `decisions`. Reads only the index.
 
         Raises:
             UsageError: the statement is wrong, or wants more than that.

@@ -48,3 +48,33 @@ def specimens_paths_runs(connection: duckdb.DuckDBPyConnection) -> None:
         CREATE TABLE seen (revision BIGINT, runs BIGINT, labels VARCHAR);
         INSERT INTO seen VALUES (0, 0, '[]');
     """)
+
+
+@migration(2)
+def lineage_and_decisions(connection: duckdb.DuckDBPyConnection) -> None:
+    """What runs did to clusters, what people decided, and the two levels of a membership.
+
+    The history is taken in anew from the journal.
+    """
+    connection.execute("""
+        ALTER TABLE specimen ADD COLUMN grouped VARCHAR;
+        ALTER TABLE run ADD COLUMN run BIGINT;
+        ALTER TABLE seen ADD COLUMN decisions BIGINT DEFAULT 0;
+        DELETE FROM run;
+        UPDATE seen SET runs = 0, decisions = 0;
+        CREATE TABLE event (
+            run BIGINT, "time" VARCHAR, kind VARCHAR, cluster VARCHAR, size BIGINT, gained BIGINT, lost BIGINT,
+            others VARCHAR
+        );
+        CREATE TABLE decision (
+            number BIGINT, "time" VARCHAR, kind VARCHAR, clusters VARCHAR, name VARCHAR, specimens BIGINT, undoes BIGINT
+        );
+        CREATE TABLE lineage (cluster VARCHAR, name VARCHAR, since VARCHAR, run BIGINT, merged_into VARCHAR);
+        CREATE TABLE curated (id VARCHAR, cluster VARCHAR);
+    """)
+
+
+@migration(3)
+def stamps(connection: duckdb.DuckDBPyConnection) -> None:
+    """What tells the vectors of specimens apart."""
+    connection.execute("ALTER TABLE specimen ADD COLUMN stamp VARCHAR")

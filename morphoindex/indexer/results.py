@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from morphoindex.indexer.clustering.events import Event
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -63,23 +65,71 @@ class Status:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster: its permanent id, its size, the paths (or ids) of some members, the surest first."""
+    """A cluster: its permanent id, its size, the paths (or ids) of some members, the surest first.
+
+    `name` is what a person called it, `verified` counts the members that a person put there. `least_similarity` is the
+    least cosine of any two members, where the clusters are cosine clusters.
+    """
 
     id: str
     size: int
     examples: tuple[str, ...]
+    name: str | None = None
+    verified: int = 0
+    least_similarity: float | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a second look at clusters by other means came to: how it was done, and the ids that differ, if any."""
+
+    equal: bool
+    how: str
+    differing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SweepStep:
+    """What a threshold would give: clusters of two and more, specimens in none, the size of the largest cluster."""
+
+    threshold: float
+    clusters: int
+    singles: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What several thresholds would give; nothing is changed by asking."""
+
+    specimens: int
+    steps: tuple[SweepStep, ...]
+    neighbours: str
+    recall: float
 
 
 @dataclass(frozen=True)
 class ClusterResult:
-    """What `cluster` found; clusters from large to small. `threshold` is set for cosine, the other for hdbscan."""
+    """What `cluster` found; clusters from large to small. `threshold` is set for cosine, the other for hdbscan.
+
+    `events` tell what became of the clusters since the last run. Of the `verified` specimens of the index `retention`
+    is the share that is in the cluster a person put it in; 1 where there are none. `neighbours` are "exact" or
+    "approximate"; `recall` is the share of true neighbours that a sample has.
+    """
 
     method: str
     specimens: int
     noise: int
     clusters: tuple[Cluster, ...]
+    events: tuple[Event, ...]
+    verified: int
+    retention: float
+    neighbours: str
+    recall: float
     seconds: float
+    verification: Verification | None = None
     threshold: float | None = None
+    linkage: str | None = None
     min_cluster_size: int | None = None
     min_samples: int | None = None
     selection: str | None = None
@@ -194,6 +244,125 @@ class Overview:
     clusters: tuple[LabelledCluster, ...]
     labels: Mapping[str, tuple[tuple[str, int], ...]]
     refused: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class ClusterSummary:
+    """A line of `clusters list`.
+
+    Attributes:
+        state: "present", "dormant" (no members now), "merged" (another name for `merged_into`), or "withdrawn" (the
+            split that made it was undone; `merged_into` is what it was split off).
+        label, share: the most frequent value of the label column, and the share of members that has it.
+        since: when the id was given, ISO 8601 UTC.
+        became: of one without members, where its last ones are: cluster, "noise" or "removed" → how many.
+    """
+
+    id: str
+    name: str | None
+    size: int
+    verified: int
+    label: str | None
+    share: float
+    since: str | None
+    state: str
+    merged_into: str | None
+    became: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ClusterList:
+    """The clusters, from large to small; `label` is the column they are described by, the rest as in ClusterResult."""
+
+    clusters: tuple[ClusterSummary, ...]
+    label: str | None
+    specimens: int
+    noise: int
+    verified: int
+    retention: float
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a cluster; `similarity` is the cosine to the medoid, the member most like all others."""
+
+    id: str
+    path: str | None
+    verified: bool
+    probability: float | None
+    similarity: float
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ClusterDetail:
+    """A cluster with its members: verified ones first, then the surest, then the most similar to the medoid."""
+
+    id: str
+    name: str | None
+    size: int
+    verified: int
+    since: str | None
+    label: str | None
+    share: float
+    medoid: str | None
+    least_similarity: float | None
+    mean_similarity: float | None
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision that was made, or would be.
+
+    Attributes:
+        number: by which it can be undone; kind: "name", "merge", "split", "move", "verify", "apart", "undo".
+        clusters: those it speaks of, new ones included.
+        words: what was decided; remarks: what else a person should know.
+        changed: specimens that are in another cluster now.
+        undo: the command that takes it back; None for what cannot be undone.
+        dry_run: nothing was done.
+    """
+
+    number: int
+    kind: str
+    clusters: tuple[str, ...]
+    words: str
+    changed: int
+    remarks: tuple[str, ...]
+    undo: str | None
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """Something that happened to a cluster, in words, in a run or by a decision; `undone` by a later one."""
+
+    time: str
+    words: str
+    run: int | None = None
+    decision: int | None = None
+    undone: bool = False
+
+
+@dataclass(frozen=True)
+class ClusterHistory:
+    """The life of a cluster; the fields are those of ClusterSummary."""
+
+    id: str
+    name: str | None
+    size: int
+    state: str
+    merged_into: str | None
+    became: Mapping[str, int]
+    entries: tuple[HistoryEntry, ...]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """All that was decided, first to last."""
+
+    entries: tuple[HistoryEntry, ...]
 
 
 def as_json(result: Any) -> dict[str, Any]:

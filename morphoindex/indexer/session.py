@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from morphoindex.errors import EncoderInvalid, EncoderMismatch, IndexNotFound, StoreError, UsageError
 from morphoindex.indexer.catalog import Catalog
 from morphoindex.indexer.collection import FIELDS, Collection
 from morphoindex.indexer.encoder import DEFAULT, Encoder, built_in_encoders, find_encoder
 from morphoindex.indexer.filters import Key
-from morphoindex.indexer.grouping import finish_run, runs_of
+from morphoindex.indexer.graph import Neighbours, forget_graph, open_graph
+from morphoindex.indexer.grouping import finish_run
+from morphoindex.indexer.history import read_history, settle, take_in
 from morphoindex.indexer.journal import Journal
 from morphoindex.indexer.lock import IndexLock
 from morphoindex.indexer.paths import Roots
@@ -23,6 +26,9 @@ from morphoindex.indexer.stores import create_store, open_store
 from morphoindex.indexer.upkeep import rebuild
 from morphoindex.indexer.views import label_columns
 from morphoindex.indexer.where import Column
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.clustering.forest import ClusterForest
 
 EXTERNAL = "external"
 _HOLD = 2.0  # seconds that a long `add` keeps the index at least before it lets waiters in
@@ -190,12 +196,21 @@ class Session:
                 f"for {_encoder_in_words(wanted)} make another index: --index OTHER_DIR"
             )
 
+    def graph(self, min_samples: Sequence[int] = (), neighbours: Neighbours = "auto") -> ClusterForest:
+        """The neighbour graph, with a tree for each of these k, brought up to the specimens there are."""
+        return open_graph(self.folder, self.collection, min_samples, neighbours, self.say)
+
+    def settle(self) -> None:
+        """Put specimens that are back in the index where a person had put them."""
+        settle(self.collection, read_history(self.journal))
+
     def rebuild(self) -> None:
-        """Make the catalog again from the store and the journal, whatever state it is in."""
+        """Make the catalog again from the store and the journal, whatever state it is in, and let go of the graph."""
         entry = self.settings.encoder
         if entry is None:
             return
         self._close_collection()
+        forget_graph(self.folder)
         store = open_store(self.folder, self.settings, entry)
         try:
             labels = rebuild(self.folder, store, self.journal)
@@ -234,11 +249,16 @@ class Session:
             self.say(f"{missed.gone} specimens of the catalog are no longer in the store; it has let go of them, too")
         if finish_run(collection, self.journal, self.folder):
             self.say("a clustering run that was interrupted is now complete")
-        runs = runs_of(self.journal)
-        if len(runs) < collection.catalog.runs_seen():
-            self.say(f"the journal has lost clustering runs: {len(runs)} of {collection.catalog.runs_seen()} are there")
-        if len(runs) != collection.catalog.runs_seen():
-            collection.catalog.put_runs(runs)
+        history = read_history(self.journal)
+        for what, has, had in (
+            ("clustering runs", len(history.runs), collection.catalog.runs_seen()),
+            ("decisions", len(history.decisions), collection.catalog.decisions_seen()),
+        ):
+            if has < had:
+                self.say(f"the journal has lost {what}: {has} of {had} are there")
+        if history.decisions:
+            settle(collection, history)
+        take_in(collection, history)
         if collection.catalog.labels_seen() != list(self.settings.labels):
             collection.catalog.set_labels(self.settings.labels)
 

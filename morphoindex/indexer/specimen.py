@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+NOWHERE = "-"
+"""In `Specimen.grouped`: the last run put it in no cluster."""
 _CONTENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -25,6 +30,16 @@ def point_id(specimen: str) -> str:
         specimen = hashlib.sha256(b"id:" + specimen.encode()).hexdigest()[:32]
     parts = specimen[:8], specimen[8:12], specimen[12:16], specimen[16:20], specimen[20:]
     return "-".join(parts)
+
+
+def stamp(vector: NDArray[np.generic]) -> int:
+    """A hash of the bytes of a vector [d], 64 bits: what tells it from another without reading it."""
+    return int.from_bytes(hashlib.blake2b(vector.tobytes(), digest_size=8).digest(), "big")
+
+
+def stamp_text(value: int) -> str:
+    """A stamp as it is stored: 16 hexadecimal digits."""
+    return f"{value:016x}"
 
 
 @dataclass(frozen=True)
@@ -64,8 +79,11 @@ class Specimen:
         capture: any of "time", "camera", "latitude", "longitude".
         notes: what was noticed while reading, such as "first of 3 pages".
         cluster: id of the current cluster, None for noise and what was never clustered.
-        probability: of the membership, in [0, 1]; None where never clustered.
+        grouped: the cluster that the last run put it in, or NOWHERE; None where it is `cluster`, which is so unless a
+            person decided otherwise.
+        probability: of the membership that the last run gave it, in [0, 1]; None where never clustered.
         added: ISO 8601 UTC.
+        stamp: of the vector (see `stamp`), empty where it was stored by an early version.
         revision: of the last write; the catalog catches up by it.
     """
 
@@ -81,13 +99,20 @@ class Specimen:
     capture: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     cluster: str | None = None
+    grouped: str | None = None
     probability: float | None = None
     added: str = ""
+    stamp: str = ""
     revision: int = 0
 
     def changed(self, **changes: Any) -> Specimen:
         """The same with other values; `dataclasses.replace`, but quick enough for millions."""
         return Specimen(**{**vars(self), **changes})
+
+    @property
+    def run_cluster(self) -> str | None:
+        """The cluster that the last run put it in, None for noise and what was never clustered."""
+        return run_cluster(self.cluster, self.grouped)
 
     @property
     def point(self) -> str:
@@ -105,6 +130,33 @@ class Specimen:
             "notes": list(self.notes),
         }
         return {key: value if value or value == 0 else None for key, value in table.items()}
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Where a specimen stands: the fields are those of `Specimen`."""
+
+    id: str
+    cluster: str | None
+    grouped: str | None
+    probability: float | None
+
+    @property
+    def run_cluster(self) -> str | None:
+        """The cluster that the last run put it in, None for noise and what was never clustered."""
+        return run_cluster(self.cluster, self.grouped)
+
+
+def run_cluster(cluster: str | None, grouped: str | None) -> str | None:
+    """The cluster of the last run from the two that are stored: `"C2", "C1"` -> "C1"; `"C2", None` -> "C2"."""
+    if grouped is None:
+        return cluster
+    return None if grouped == NOWHERE else grouped
+
+
+def grouped_value(cluster: str | None, run: str | None) -> str | None:
+    """What is stored for `grouped` beside a final cluster: `"C2", "C1"` -> "C1"; `"C2", "C2"` -> None."""
+    return None if run == cluster else run or NOWHERE
 
 
 def from_payload(payload: Mapping[str, Any]) -> Specimen:

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.clustering.labels import NOISE, threshold_labels
-from morphoindex.indexer.clustering.trees import spanning_tree
+from morphoindex.indexer.clustering.labels import NOISE
 from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.paths import from_text, to_text
 from morphoindex.indexer.results import DedupResult, Duplicate, DuplicateGroup, SampleResult, Selected
@@ -26,17 +26,17 @@ SAME_PICTURE = 0.97
 
 def dedup(index: Host, threshold: float | None) -> DedupResult:
     """Groups of near-duplicates; see `Index.dedup`."""
+    from morphoindex.indexer.clustering.forest import ClusterForest
+
     cut = SAME_PICTURE if threshold is None else threshold
     if not -1 <= cut <= 1:
         raise UsageError(f"threshold {cut:g}: a cosine lies between -1 and 1; {SAME_PICTURE} is the default")
-    loaded = index.collection.load()
-    with_files = [i for i, specimen in enumerate(loaded.specimens) if specimen.paths or not specimen.sha256]
-    specimens = [loaded.specimens[i] for i in with_files]
-    vectors = loaded.matrix[with_files]
+    specimens, vectors = _alike(index, cut)
     quality = [((s.width or 0) * (s.height or 0), s.bytes or 0, s.id) for s in specimens]
-    labels = threshold_labels(spanning_tree(vectors), cut, min_size=1) if specimens else np.empty(0, np.int64)
+    forest = ClusterForest(())
+    forest.add([specimen.id for specimen in specimens], vectors)
     groups = []
-    for members in groups_of(labels):
+    for members in groups_of(forest.threshold(cut, min_size=1)):
         kept = best(members, quality)
         first, *same_bytes = _files(index, specimens[kept])
         others = [i for i in members.tolist() if i != kept]
@@ -47,6 +47,17 @@ def dedup(index: Host, threshold: float | None) -> DedupResult:
         if drop:
             groups.append(DuplicateGroup(first, tuple(drop)))
     return DedupResult(cut, tuple(sorted(groups, key=lambda group: (-group.drop[0].similarity, group.keep))))
+
+
+def _alike(index: Host, cut: float) -> tuple[list[Specimen], NDArray[np.float32]]:
+    """The specimens that come into question: with a file, and with another one near by or the same bytes elsewhere."""
+    forest = index.graph()
+    keys, several = forest.keys, index.collection.catalog.several_paths()
+    near = forest.threshold(cut).tolist()
+    rows = [i for i, key in enumerate(keys) if near[i] != NOISE or key in several]
+    found = index.collection.get([keys[i] for i in rows])
+    kept = [i for i in rows if found[keys[i]].paths or not found[keys[i]].sha256]
+    return [found[keys[i]] for i in kept], forest.vectors[kept]
 
 
 def sample(index: Host, n: int, by: str | None, where: str | None) -> SampleResult:

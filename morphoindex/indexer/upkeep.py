@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from morphoindex.errors import IndexDamaged, StoreError
-from morphoindex.indexer.catalog import FILE, Catalog
+from morphoindex.indexer.catalog import FILE, HISTORY, Catalog
 from morphoindex.indexer.collection import Collection, specimen_of
-from morphoindex.indexer.grouping import runs_of
+from morphoindex.indexer.history import History, read_history, take_in
 from morphoindex.indexer.journal import Journal
 from morphoindex.indexer.paths import Roots
 from morphoindex.indexer.results import CheckResult
@@ -45,17 +44,18 @@ def check(collection: Collection, journal: Journal, roots: Roots, dim: int, file
                 clusters.update([specimen.cluster] if specimen.cluster else [])
             fresh.put(batch)
             specimens += len(batch)
-        runs = runs_of(journal)
-        fresh.put_runs(runs)
-        for table, what in (("specimen", "specimen"), ("path", "path"), ("run", "clustering run")):
+        history = read_history(journal)
+        take_in(Collection(collection.store, fresh), history)
+        for table in ("specimen", "path", *HISTORY):
+            what = "clustering run" if table == "run" else table
             problems += _differences(what, collection.catalog.contents(table), fresh.contents(table))
         unknown = {root for root, _ in owners} - set(roots.places)
-        problems += _not_written_down(clusters, runs, fresh.labels_used(), collection, unknown)
+        problems += _not_written_down(clusters, history, fresh.labels_used(), collection, unknown)
     finally:
         fresh.close()
     if files:
         problems += [f"{path} is not there any more" for path in _gone(owners, roots)]
-    return CheckResult(not problems, specimens, len(owners), len(runs), tuple(problems))
+    return CheckResult(not problems, specimens, len(owners), len(history.runs), tuple(problems))
 
 
 def rebuild(folder: Path, store: VectorStore, journal: Journal) -> list[str]:
@@ -69,8 +69,9 @@ def rebuild(folder: Path, store: VectorStore, journal: Journal) -> list[str]:
         left.unlink()
     fresh = Catalog(folder, beside)
     try:
-        Collection(store, fresh).catch_up()
-        fresh.put_runs(runs_of(journal))
+        collection = Collection(store, fresh)
+        collection.catch_up()
+        take_in(collection, read_history(journal))
         labels = fresh.labels_used()
     finally:
         fresh.close()
@@ -99,13 +100,13 @@ def _claimed_twice(specimen: Specimen, owners: dict[tuple[str, str], str], roots
 
 def _not_written_down(
     clusters: set[str],
-    runs: Sequence[Mapping[str, Any]],
+    history: History,
     labels: Sequence[str],
     collection: Collection,
     roots: set[str],
 ) -> Iterator[str]:
     """In words, what specimens use but the journal or `index.toml` does not have."""
-    for cluster in sorted(clusters - {name for run in runs for name in run.get("new", ())}):
+    for cluster in sorted(clusters - history.used):
         yield f"cluster {cluster} was made by no run of the journal: restore the journal from a backup"
     for label in sorted(set(labels) - set(collection.catalog.labels_seen())):
         yield f"label column {label!r} is not in index.toml"

@@ -1,4 +1,4 @@
-"""What a person sees of the catalog: the views `specimens`, `paths`, `clusters` and `runs`."""
+"""What a person sees of the catalog: the views `specimens`, `paths`, `clusters`, `runs`, `events`, `decisions`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,18 @@ COLUMNS = (
     "cluster", "probability", "added",
 )  # fmt: skip
 """What a specimen has besides its labels; a label of such a name becomes the column `label_<name>`."""
+_HISTORY = {
+    "runs": "SELECT run, * EXCLUDE (run) FROM run",
+    "events": "SELECT * FROM event",
+    "decisions": "SELECT *, number IN (SELECT undoes FROM decision WHERE undoes IS NOT NULL) AS undone FROM decision",
+    "clusters": """
+        SELECT specimen.cluster AS id, any_value(lineage.name) AS name, count(*) AS size,
+            count(*) FILTER (curated.cluster = specimen.cluster) AS verified, avg(probability) AS probability,
+            any_value(lineage.since) AS since, any_value(lineage.run) AS first_run
+        FROM specimen LEFT JOIN curated USING (id) LEFT JOIN lineage ON lineage.cluster = specimen.cluster
+        WHERE specimen.cluster IS NOT NULL GROUP BY specimen.cluster
+    """,
+}
 
 
 def make_views(connection: duckdb.DuckDBPyConnection, labels: Sequence[str]) -> None:
@@ -27,11 +39,8 @@ def make_views(connection: duckdb.DuckDBPyConnection, labels: Sequence[str]) -> 
         f"CREATE OR REPLACE VIEW paths AS SELECT * EXCLUDE (rank) FROM ({records()}) QUALIFY row_number() "
         "OVER (PARTITION BY root, path ORDER BY rank DESC, seen DESC, id DESC) = 1"
     )
-    connection.execute("CREATE OR REPLACE VIEW runs AS SELECT * FROM run")
-    connection.execute(
-        "CREATE OR REPLACE VIEW clusters AS SELECT cluster AS id, count(*) AS size, "
-        "avg(probability) AS probability FROM specimen WHERE cluster IS NOT NULL GROUP BY cluster"
-    )
+    for view, query in _HISTORY.items():
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS {query}")
     connection.execute("UPDATE seen SET labels = ?", [json.dumps(list(labels))])
 
 

@@ -1,133 +1,172 @@
-"""Exact minimum spanning trees over unit vectors: single linkage, and mutual reachability for HDBSCAN*."""
+"""A spanning tree while its specimens come: edges in the total order, and its dendrogram."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-_WHOLE = 16_384  # up to this many vectors the distances are kept whole (1 GiB); above, a row is made when it is needed
-_BLOCK = 1024
+from morphoindex.indexer.clustering.distances import Vectors
+from morphoindex.indexer.clustering.spanning import kruskal, post_order, span, thin
+
+
+@dataclass(frozen=True)
+class Points:
+    """What the distances of specimens are worked out from.
+
+    Attributes:
+        vectors: float [n, d], unit length for cosine.
+        ids: uint64 [n, 2], content ids, big end first: what orders pairs of equal distance.
+        margin: of squared distances in a tile (see `distances.margin`).
+    """
+
+    vectors: Vectors
+    ids: NDArray[np.uint64]
+    margin: float
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Squared distances [n, m] from all rows to a batch of them, int32 [m]."""
+
+    squared: Vectors
+    batch: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Pairs of rows, int32 [c, 2], and their distances, float64 [c]."""
+
+    ends: NDArray[np.int32]
+    length: NDArray[np.float64]
+
+    @classmethod
+    def room(cls, count: int) -> Edges:
+        """Room for so many pairs."""
+        return cls(np.empty((count, 2), np.int32), np.empty(count))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Edges]) -> Edges:
+        """All of these, one after the other."""
+        return cls(np.concatenate([part.ends for part in parts]), np.concatenate([part.length for part in parts]))
+
+    def first(self, count: int) -> Edges:
+        """The first of them."""
+        return Edges(self.ends[:count], self.length[:count])
+
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Edges:
+        """Those that are chosen, bool [c] or by number."""
+        return Edges(self.ends[chosen], self.length[chosen])
+
+
+NONE = Edges.room(0)
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A spanning tree over n specimens, its edges from short to long.
+    """A minimum spanning tree over s of n rows, its edges in the total order.
 
     Attributes:
-        a, b: int64 [n − 1], the ends of each edge.
-        weight: float64 [n − 1], Euclidean distance between unit vectors, or mutual reachability distance.
+        a, b: int32 [s − 1], the ends of each edge.
+        length: float64 [s − 1], distances; weight: float64 [s − 1], mutual reachability distances.
+        post: int32 [2 s − 1], the dendrogram in post-order (see `spanning.thin`).
     """
 
-    a: NDArray[np.int64]
-    b: NDArray[np.int64]
+    a: NDArray[np.int32]
+    b: NDArray[np.int32]
+    length: NDArray[np.float64]
     weight: NDArray[np.float64]
+    post: NDArray[np.int32]
 
 
-def distance(cosine: float) -> float:
-    """Euclidean distance of two unit vectors: 1.0 -> 0.0, 0.5 -> 1.0, -1.0 -> 2.0."""
-    return float(np.sqrt(max(0.0, 2.0 - 2.0 * cosine)))
+_NO_ROWS, _NO_LENGTHS = np.empty(0, np.int32), np.empty(0)
+EMPTY = Tree(_NO_ROWS, _NO_ROWS, _NO_LENGTHS, _NO_LENGTHS, _NO_ROWS)
+_ROOM = 16  # edges that `thin` has room for at first, per new specimen
 
 
-def spanning_tree(vectors: NDArray[np.float32], min_samples: int = 0) -> Tree:
-    """The minimum spanning tree of the mutual reachability distance.
+def seed(row: int) -> Tree:
+    """The tree of one specimen."""
+    return replace(EMPTY, post=np.array([row], np.int32))
 
-    Exact, O(n² d) time, O(n²) memory up to 16,384 vectors and O(n) above. Edges of equal weight are ordered by their
-    distance, then by their ends, so that the tree is a function of the vectors and their order alone.
+
+def attach(tree: Tree, points: Points, core: NDArray[np.float64], tile: Tile, fallen: Edges) -> Tree:
+    """The minimum spanning tree of a tree's specimens and a batch. O(n m) time, O(n) memory.
 
     Args:
-        vectors: float32 [n, d], unit length.
-        min_samples: the k of the core distance, the distance to the k-th nearest other vector (as in
-            Campello et al. 2013, and as hdbscan counts); 0 leaves plain distances: single linkage.
+        tree: before.
+        points: all n rows.
+        core: float64 [n], core distances as they are now, none greater than when the tree was made.
+        tile: of the batch; none of it is in the tree.
+        fallen: pairs within the tree whose weight may have fallen since.
     """
-    n = len(vectors)
-    row = _distance_rows(vectors)
-    core = core_distances(row, n, min_samples)
-    return _prim(row, core)
+    parts = [fallen]
+    if len(tree.post):
+        parts.append(_thinned(tree, points, core, tile))
+    within = Edges.room(len(tile.batch) - 1)
+    span(tile.squared, tile.batch, core, points.vectors, points.ids, points.margin, within.ends, within.length)
+    parts.append(within)
+    return merge(tree, points.ids, core, parts)
 
 
-def core_distances(row: Callable[[int], NDArray[np.float32]], n: int, k: int) -> NDArray[np.float32]:
-    """Distance of each vector to its k-th nearest other one, float32 [n]; with fewer others, to the farthest."""
-    if k == 0 or n < 2:
-        return np.zeros(n, np.float32)
-    k = min(k, n - 1)
-    core = np.empty(n, np.float32)
-    for i in range(n):
-        others = np.delete(row(i), i)
-        core[i] = np.partition(others, k - 1)[k - 1]
-    return core
+def merge(tree: Tree, ids: NDArray[np.uint64], core: NDArray[np.float64], parts: list[Edges]) -> Tree:
+    """Kruskal over the edges of a tree, weighed anew, and further ones. O(n + c log c)."""
+    n = len(ids)
+    changed = np.maximum(np.maximum(core[tree.a], core[tree.b]), tree.length) != tree.weight
+    if changed.any():
+        parts = [*parts, Edges(np.column_stack([tree.a[changed], tree.b[changed]]), tree.length[changed])]
+    together = Edges.joined(parts)
+    ends, length = together.ends, together.length
+    weight = np.maximum(np.maximum(core[ends[:, 0]], core[ends[:, 1]]), length)
+    order = in_order(ends, length, weight, ids)
+    room = min(n - 1, len(tree.a) + len(ends))
+    out_ends, out, merges = np.empty((room, 2), np.int32), np.empty((room, 2)), np.empty((room, 3), np.int32)
+    count = kruskal(
+        tree.a, tree.b, tree.length, tree.weight, changed, ends[order], length[order], weight[order], ids, out_ends,
+        out, merges,
+    )  # fmt: skip
+    post = np.empty(2 * count + 1, np.int32)
+    post_order(merges[:count], n, post)
+    a, b = np.ascontiguousarray(out_ends[:count].T)
+    d, w = np.ascontiguousarray(out[:count].T)
+    return Tree(a, b, d, w, post)
 
 
-def _distance_rows(vectors: NDArray[np.float32]) -> Callable[[int], NDArray[np.float32]]:
-    """A function that gives row i of the distance matrix.
-
-    Worked out in float64: near-duplicates lose their digits in ‖x‖² + ‖y‖² − 2 x·y otherwise.
-    """
-    exact = vectors.astype(np.float64)
-    squares = np.einsum("ij,ij->i", exact, exact)
-
-    def distances(rows: slice) -> NDArray[np.float32]:
-        squared = squares[rows, np.newaxis] + squares - 2.0 * (exact[rows] @ exact.T)
-        result: NDArray[np.float32] = np.sqrt(np.maximum(squared, 0.0)).astype(np.float32)
-        return result
-
-    n = len(vectors)
-    if n > _WHOLE:
-        return lambda i: distances(slice(i, i + 1))[0]
-    whole = np.empty((n, n), np.float32)
-    for start in range(0, n, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        whole[block] = distances(block)
-    return lambda i: whole[i]
+def in_order(
+    ends: NDArray[np.int32], length: NDArray[np.float64], weight: NDArray[np.float64], ids: NDArray[np.uint64]
+) -> NDArray[np.intp]:
+    """The total order of pairs: by weight, distance, lower id, upper id. O(c log c)."""
+    order = np.lexsort((length, weight))
+    d, w = length[order], weight[order]
+    if not np.any((d[1:] == d[:-1]) & (w[1:] == w[:-1])):
+        return order
+    a, b = ids[ends[:, 0]], ids[ends[:, 1]]
+    swap = (b[:, 0] < a[:, 0]) | ((b[:, 0] == a[:, 0]) & (b[:, 1] < a[:, 1]))
+    low, high = np.where(swap[:, np.newaxis], b, a), np.where(swap[:, np.newaxis], a, b)
+    return np.lexsort((high[:, 1], high[:, 0], low[:, 1], low[:, 0], length, weight))
 
 
-def _prim(row: Callable[[int], NDArray[np.float32]], core: NDArray[np.float32]) -> Tree:
-    n = len(core)
-    weight = np.full(n, np.inf, np.float32)  # of the best edge from the tree to each vertex
-    length = np.full(n, np.inf, np.float32)
-    parent = np.zeros(n, np.int64)
-    outside = np.ones(n, bool)
-    edges = np.empty((max(n - 1, 0), 2), np.int64)
-    weights = np.empty(max(n - 1, 0), np.float64)
-    index = np.arange(n)
-    current = 0
-    for step in range(n - 1):
-        outside[current] = False
-        d = row(current)
-        w = np.maximum(np.maximum(core, core[current]), d)
-        equal = w == weight
-        better = w < weight
-        if equal.any():
-            better |= equal & (d < length)
-            same = equal & (d == length)
-            better |= same & _pair_before(current, parent, index)
-        better &= outside
-        weight[better], length[better], parent[better] = w[better], d[better], current
-        current = _least(weight, length, parent, outside)
-        edges[step] = parent[current], current
-        weights[step] = weight[current]
-    order = np.lexsort((edges.max(axis=1), edges.min(axis=1), weights))
-    return Tree(edges[order, 0], edges[order, 1], weights[order])
+def kept_edges(tree: Tree, kept: NDArray[np.bool_], number: NDArray[np.int32]) -> Tree:
+    """The edges of a tree between rows that are kept, bool [n], in their new numbers, int32 [n]; no dendrogram."""
+    both = kept[tree.a] & kept[tree.b]
+    return Tree(number[tree.a[both]], number[tree.b[both]], tree.length[both], tree.weight[both], EMPTY.post)
 
 
-def _pair_before(current: int, parent: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the pair (current, i) comes before (parent[i], i), ordered by lower end, then upper."""
-    low, high = np.minimum(current, index), np.maximum(current, index)
-    old_low, old_high = np.minimum(parent, index), np.maximum(parent, index)
-    result: NDArray[np.bool_] = (low < old_low) | ((low == old_low) & (high < old_high))
-    return result
+def as_weighed(tree: Tree, core: NDArray[np.float64]) -> Edges:
+    """The edges of a tree whose weight is what it was: weights only grow when specimens go, so these remain."""
+    same = np.maximum(np.maximum(core[tree.a], core[tree.b]), tree.length) == tree.weight
+    return Edges(np.column_stack([tree.a[same], tree.b[same]]), tree.length[same])
 
 
-def _least(
-    weight: NDArray[np.float32], length: NDArray[np.float32], parent: NDArray[np.int64], outside: NDArray[np.bool_]
-) -> int:
-    """The vertex outside whose best edge is least by (weight, length, lower end, upper end)."""
-    masked = np.where(outside, weight, np.inf)
-    ties = np.flatnonzero(masked == masked[np.argmin(masked)])
-    ties = ties[outside[ties]]
-    if len(ties) > 1:
-        low, high = np.minimum(parent[ties], ties), np.maximum(parent[ties], ties)
-        ties = ties[np.lexsort((high, low, length[ties]))]
-    return int(ties[0])
+def _thinned(tree: Tree, points: Points, core: NDArray[np.float64], tile: Tile) -> Edges:
+    room = _ROOM * len(tile.batch)
+    while True:
+        found = Edges.room(room)
+        count = thin(
+            tile.squared, tile.batch, tree.post, tree.a, tree.b, tree.length, tree.weight, core, points.vectors,
+            points.ids, points.margin, found.ends, found.length,
+        )  # fmt: skip
+        if count <= room:
+            return found.first(count)
+        room = count

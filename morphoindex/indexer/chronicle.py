@@ -1,0 +1,175 @@
+"""What happened to clusters, in words: runs and decisions of the journal as a person reads them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from morphoindex.indexer.clustering.decisions import (
+    Apart,
+    Decision,
+    Merge,
+    Move,
+    Name,
+    Split,
+    Undo,
+    Verify,
+    mentions,
+    placed,
+)
+from morphoindex.indexer.clustering.events import Event
+from morphoindex.indexer.history import History, Run
+from morphoindex.indexer.results import HistoryEntry
+from morphoindex.indexer.specimen import run_cluster
+
+NOISE, REMOVED = "noise", "removed"
+
+
+def decisions_in_words(history: History) -> tuple[HistoryEntry, ...]:
+    """All decisions, first to last."""
+    undone = {one.decision.of for one in history.decisions if isinstance(one.decision, Undo)}
+    return tuple(
+        HistoryEntry(one.time, in_words(one.decision), None, one.number, one.number in undone)
+        for one in history.decisions
+    )
+
+
+def life(history: History, cluster: str) -> tuple[HistoryEntry, ...]:
+    """What happened to a cluster, first to last."""
+    told = {one.number for one in history.decisions if cluster in mentions(one.decision) or cluster in one.went}
+    told |= {one.number for one in history.decisions if isinstance(one.decision, Undo) and one.decision.of in told}
+    went = {one.number: one.went.get(cluster, {}) for one in history.decisions}
+    entries = [
+        replace(entry, words=f"{entry.words}{_leaving(went[entry.decision])}")
+        for entry in decisions_in_words(history)
+        if entry.decision in told
+    ]
+    for run in history.runs:
+        for event in run.events:
+            entries += [HistoryEntry(run.time, words, run.number) for words in _of_event(event, cluster)]
+    return tuple(sorted(entries, key=lambda entry: entry.time))
+
+
+def became(history: History, members: Mapping[str, tuple[str | None, str | None]]) -> dict[str, dict[str, int]]:
+    """Where the last members of each cluster are that has none now: id → cluster, "noise" or "removed" → how many.
+
+    Args:
+        history: of the clusters.
+        members: specimen → (cluster, grouped), for all specimens of the index.
+    """
+    present = {cluster for cluster, _ in members.values()}
+    last: dict[str, list[str]] = {}
+    for one in history.decisions:
+        if isinstance(one.decision, Split):
+            last.update((part, list(specimens)) for part, specimens in one.decision.parts.items())
+    last.update((cluster, list(ends[-1])) for cluster, ends in history.ends.items())
+    now: dict[str, list[str]] = {}
+    for specimen, (cluster, grouped) in members.items():
+        run = run_cluster(cluster, grouped)
+        if run is not None and run != cluster and run not in present:
+            now.setdefault(run, []).append(specimen)
+    last.update(now)
+    return {
+        cluster: dict(Counter(_place(members, specimen) for specimen in specimens).most_common())
+        for cluster, specimens in last.items()
+        if cluster not in present
+    }
+
+
+def in_words(decision: Decision) -> str:
+    """A decision: `Move("C0003", ("a", "b"))` -> "2 specimens moved to C0003"."""
+    match decision:
+        case Name(cluster, name):
+            return f'{cluster} named "{name}"' if name else f"name of {cluster} taken away"
+        case Merge(into, clusters):
+            return f"{listed(clusters)} merged into {into}"
+        case Split(cluster, parts):
+            off = listed(f"{part} with {specimens(len(some))}" for part, some in parts.items())
+            return f"{off} split off {cluster}"
+        case Move(cluster, some):
+            return f"{specimens(len(some))} moved to {cluster}"
+        case Verify(members):
+            return f"{specimens(len(placed(decision)))} verified in {listed(members)}"
+        case Apart(clusters):
+            return f"{listed(clusters)} told apart"
+        case Undo(of):
+            return f"decision {of} undone"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words in a row: `a, b, c` -> "a, b and c"; of more than four the first three."""
+    several = list(words)
+    if len(several) > 4:
+        return f"{', '.join(several[:3])} and {len(several) - 3} more"
+    return " and ".join([", ".join(several[:-1]), several[-1]] if len(several) > 1 else several)
+
+
+def specimens(number: int) -> str:
+    """`1` -> "1 specimen", `1200` -> "1,200 specimens"."""
+    return f"{number:,} specimen{'' if number == 1 else 's'}"
+
+
+def run_in_words(run: Run) -> str:
+    """How a run was made: "cosine, threshold 0.8"."""
+    return ", ".join([run.method, *(f"{key} {value}" for key, value in run.parameters.items())])
+
+
+def _leaving(went: Mapping[str, int]) -> str:
+    """`{"C0004": 1}` -> ": 1 specimen from here to C0004"."""
+    return f": {listed(f'{specimens(n)} from here to {goal}' for goal, n in went.items())}" if went else ""
+
+
+def event_in_words(event: Event) -> str:
+    """What became of a cluster: "C0003 grew to 12 specimens (2 gained)"."""
+    return f"{event.cluster} {_OWN[event.kind](event)}"
+
+
+def _place(members: Mapping[str, tuple[str | None, str | None]], specimen: str) -> str:
+    return (members[specimen][0] or NOISE) if specimen in members else REMOVED
+
+
+def _of_event(event: Event, cluster: str) -> Iterator[str]:
+    """What an event says of a cluster, in words."""
+    if event.cluster == cluster:
+        yield _OWN[event.kind](event)
+    elif cluster in event.others:
+        members = specimens(event.others[cluster])
+        match event.kind:
+            case "split":
+                yield f"came out of {event.cluster} in a split, with {members}"
+            case "merged":
+                yield f"merged into {event.cluster}: {members} went there"
+            case "dissolved":
+                yield f"took in {members} of {event.cluster}, which dissolved"
+            case "returned":
+                yield f"{event.cluster} came back, out of it, with {members} that were here"
+
+
+def _change(event: Event) -> str:
+    parts = [f"{number:,} {word}" for number, word in ((event.gained, "gained"), (event.lost, "lost")) if number]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _others(event: Event) -> str:
+    return listed(f"{other} ({members:,})" for other, members in event.others.items())
+
+
+def _dissolved(event: Event) -> str:
+    noise = event.lost - sum(event.others.values())
+    went = Counter({**event.others, **({NOISE: noise} if noise else {})}).most_common()
+    return f"dissolved: {listed(f'{members:,} to {place}' for place, members in went)}"
+
+
+_OWN: dict[str, Callable[[Event], str]] = {
+    "new": lambda e: f"new, with {specimens(e.size)}" if e.size else "new",
+    "continued": lambda e: f"stayed at {specimens(e.size)}{_change(e)}",
+    "grew": lambda e: f"grew to {specimens(e.size)}{_change(e)}",
+    "shrank": lambda e: f"shrank to {specimens(e.size)}{_change(e)}",
+    "split": lambda e: f"split: {_others(e)} came out of it" + (f", {specimens(e.size)} left" if e.size else ""),
+    "merged": lambda e: f"took in {_others(e)}, now {specimens(e.size)}",
+    "dissolved": _dissolved,
+    "emptied": lambda e: "without members: they were removed from the index",
+    "returned": lambda e: f"came back, with {specimens(e.size)}" + (f", out of {_others(e)}" if e.others else ""),
+    "ended": lambda e: "ended",
+}

@@ -1,0 +1,194 @@
+"""The nearest neighbours of every specimen, kept exact while specimens come and go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoindex.indexer.clustering.distances import Vectors, distance, id_before
+from morphoindex.indexer.clustering.kernels import inner, kernel
+
+GROUPS = 256
+"""Into how many groups of rows a tile is divided to bound the k-th least distance of each of its columns."""
+
+
+@dataclass
+class Lists:
+    """Per specimen its nearest others, by distance and then by content id.
+
+    Attributes:
+        near: int32 [n, K], rows of the neighbours.
+        far: float64 [n, K], their distances.
+        known: int32 [n], how many entries are valid. They are the nearest of all: nobody outside the list is nearer
+            than its last valid entry. Removing a specimen shortens lists; they grow again with what comes nearer.
+    """
+
+    near: NDArray[np.int32]
+    far: NDArray[np.float64]
+    known: NDArray[np.int32]
+
+    def core(self, k: int) -> NDArray[np.float64]:
+        """Core distances float64 [n]: to the k-th nearest other specimen; with fewer others, to the farthest."""
+        n = len(self.known)
+        k = min(k, n - 1)
+        return np.ascontiguousarray(self.far[:, k - 1]) if k > 0 else np.zeros(n)
+
+
+@inner
+def insert(
+    near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], ids: NDArray[np.uint64],
+    i: np.int32, j: np.int32, d: float,
+) -> None:  # fmt: skip
+    """Put j at distance d into the list of i, unless the list is full of nearer ones. O(K)."""
+    size = known[i]
+    room = near.shape[1]
+    place = size
+    while place > 0 and (d < far[i, place - 1] or (d == far[i, place - 1] and id_before(ids, j, near[i, place - 1]))):
+        place -= 1
+    if place == room:
+        return
+    last = size if size < room else room - 1
+    for c in range(last, place, -1):
+        near[i, c] = near[i, c - 1]
+        far[i, c] = far[i, c - 1]
+    near[i, place] = j
+    far[i, place] = d
+    known[i] = last + 1
+
+
+@kernel
+def measure(tile: Vectors, squares: Vectors, batch: NDArray[np.int32], start: int, stop: int, least: Vectors) -> None:
+    """Turn rows start … stop of a tile of inner products into squared distances, in place. O(rows m).
+
+    Args:
+        tile: [n, m], inner products in, squared distances out.
+        squares: [n], squared lengths of the vectors.
+        batch: int32 [m], the rows that the columns stand for.
+        start, stop: rows of this call.
+        least: [groups, m], the least squared distance of each column to the rows of each group, out. Rows are dealt
+            out to the groups in turn, since neighbours often arrive one after the other.
+    """
+    m = tile.shape[1]
+    own = np.empty(m, squares.dtype)
+    for c in range(m):
+        own[c] = squares[batch[c]]
+    for i in range(start, stop):
+        group = i % len(least)
+        base = squares[i]
+        for c in range(m):
+            value = base + own[c] - (tile[i, c] + tile[i, c])
+            tile[i, c] = value
+            least[group, c] = value if value < least[group, c] else least[group, c]
+
+
+@kernel
+def update_old(
+    tile: Vectors, vectors: Vectors, ids: NDArray[np.uint64], batch: NDArray[np.int32], margin: float,
+    near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], start: int, stop: int, others: int,
+    fallen: NDArray[np.int32], former: NDArray[np.int32],
+) -> int:  # fmt: skip
+    """Let the specimens of a batch into the lists of rows start … stop. O(rows m), and a distance for each that enters.
+
+    Args:
+        tile: [n, m] squared distances.
+        vectors: [n, d]; ids: uint64 [n, 2]; batch: int32 [m], rows of the columns.
+        margin: of the tile (see `distances.margin`).
+        near, far, known: the lists.
+        others: how many others the rows had before the batch.
+        fallen: int32 [stop − start], rows whose first `depth` neighbours changed, out.
+        former: int32 [stop − start, depth], those neighbours as they were, -1 where there were fewer, out.
+
+    Returns:
+        How many rows are in `fallen`.
+    """
+    count = 0
+    m = tile.shape[1]
+    room = near.shape[1]
+    depth = former.shape[1]
+    for place in range(start, stop):
+        i = np.int32(place)  # one type for all: each further one is compiled once more
+        whole = known[i] == others and others < room
+        if whole:
+            reach = np.inf
+        elif known[i] == 0:
+            continue
+        else:
+            reach = far[i, known[i] - 1] ** 2 + margin
+        bound = tile.dtype.type(reach)
+        found = np.int32(0)
+        for c in range(m):
+            found |= np.int32(tile[i, c] <= bound)
+        if not found:
+            continue
+        noted = False
+        for c in range(m):
+            if not tile[i, c] <= bound:
+                continue
+            d = distance(vectors, i, batch[c])
+            last = known[i] - 1
+            if not whole and (d > far[i, last] or (d == far[i, last] and not id_before(ids, batch[c], near[i, last]))):
+                continue
+            if depth and not noted and (known[i] < depth or d <= far[i, depth - 1]):
+                fallen[count] = i
+                for e in range(depth):
+                    former[count, e] = near[i, e] if e < known[i] else -1
+                count += 1
+                noted = True
+            insert(near, far, known, ids, i, batch[c], d)
+            whole = whole and known[i] < room
+    return count
+
+
+@kernel
+def fill_new(
+    tile: Vectors, vectors: Vectors, ids: NDArray[np.uint64], batch: NDArray[np.int32], reach: Vectors,
+    near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], start: int, stop: int,
+) -> None:  # fmt: skip
+    """Find the lists of the columns start … stop of a tile. O(n m), exact distances for what lies within reach.
+
+    Args:
+        tile: [n, m] squared distances; vectors, ids, batch, near, far, known: as for `update_old`; the lists of the
+            columns are empty.
+        reach: [m], a squared distance, margin included, that at least as many others lie within as a list holds.
+    """
+    within = reach[start:stop]
+    for place in range(len(tile)):
+        i = np.int32(place)
+        if not _any_within(tile[i, start:stop], within):
+            continue
+        for c in range(start, stop):
+            if tile[i, c] <= reach[c] and batch[c] != i:
+                insert(near, far, known, ids, batch[c], i, distance(vectors, batch[c], i))
+
+
+@inner
+def _any_within(row: Vectors, reach: Vectors) -> bool:
+    found = np.int32(0)
+    for c in range(len(row)):
+        found |= np.int32(row[c] <= reach[c])
+    return bool(found)
+
+
+@kernel
+def shorten(
+    near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], kept: NDArray[np.bool_],
+    number: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """Take rows that are gone out of all lists, and give the others their new numbers. O(n K).
+
+    Args:
+        near, far, known: the lists.
+        kept: bool [n]; number: int32 [n], the new row of those that are kept.
+    """
+    for i in range(len(known)):
+        size = 0
+        for s in range(known[i]):
+            j = near[i, s]
+            if kept[j]:
+                near[i, size], far[i, size] = number[j], far[i, s]
+                size += 1
+        for s in range(size, known[i]):
+            near[i, s], far[i, s] = -1, np.inf
+        known[i] = size

@@ -1,0 +1,142 @@
+"""From the neighbour graph to the labels of one run, and a second look at them by other means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoindex.errors import UsageError
+from morphoindex.indexer.clustering.labels import NOISE, Selection
+from morphoindex.indexer.graph import Neighbours
+from morphoindex.indexer.results import SweepResult, SweepStep, Verification
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.clustering.dendrogram import Dendrogram
+    from morphoindex.indexer.clustering.forest import ClusterForest
+
+Linkage = Literal["single", "complete", "average"]
+BRUTE_FORCE = 8192
+"""Specimens up to which a run is verified by brute force: their distances take half a gigabyte, and some seconds."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How to cluster: by cosine where a threshold is given, else HDBSCAN*."""
+
+    threshold: float | None = None
+    min_cluster_size: int = 5
+    min_samples: int = 5
+    selection: Selection = "eom"
+    linkage: Linkage = "single"
+    neighbours: Neighbours = "auto"
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not -1 <= self.threshold <= 1:
+            raise UsageError(f"threshold {self.threshold:g}: a cosine lies between -1 and 1; 0.8 is a common choice")
+        if self.min_cluster_size < 2:
+            raise UsageError(f"min_cluster_size {self.min_cluster_size}: at least 2")
+        if self.min_samples < 1:
+            raise UsageError(f"min_samples {self.min_samples}: at least 1")
+        _one_of("selection", self.selection, ("eom", "leaf"))
+        _one_of("linkage", self.linkage, ("single", "complete", "average"))
+        _one_of("neighbours", self.neighbours, ("auto", "exact", "approximate"))
+        if self.linkage != "single" and self.threshold is None:
+            raise UsageError(f"linkage {self.linkage!r} is for clusters at a threshold: give one, such as 0.8")
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return "hdbscan" if self.threshold is None else "cosine"
+
+    @property
+    def k(self) -> int:
+        """Which tree it takes: the k of its core distances, 0 for plain distances."""
+        return self.min_samples if self.threshold is None else 0
+
+    def used(self) -> dict[str, Any]:
+        """Those that the method uses."""
+        if self.threshold is not None:
+            return {"threshold": self.threshold, "linkage": self.linkage}
+        return {
+            "min_cluster_size": self.min_cluster_size, "min_samples": self.min_samples, "selection": self.selection,
+        }  # fmt: skip
+
+
+def label(forest: ClusterForest, parameters: Parameters) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels int64 [n], -1 for noise, and probabilities of membership float64 [n], in the order of the forest's keys.
+
+    Raises:
+        UsageError: the linkage cannot divide clusters as large as these.
+    """
+    if not len(forest):
+        return np.empty(0, np.int64), np.empty(0)
+    return _labels_of(forest.dendrogram(parameters.k), forest, parameters)
+
+
+def sweep(forest: ClusterForest, thresholds: Sequence[float]) -> SweepResult:
+    """What cosine clusters at several thresholds would come to. O(n + t log n) for t of them.
+
+    Raises:
+        UsageError: one is not a cosine.
+    """
+    from morphoindex.indexer.clustering.cutting import sweep as steps_of
+
+    for threshold in thresholds:
+        Parameters(threshold)
+    steps = steps_of(forest.dendrogram(), thresholds) if len(forest) else ()
+    return SweepResult(
+        specimens=len(forest),
+        steps=tuple(SweepStep(step.threshold, step.clusters, step.singles, step.largest) for step in steps),
+        neighbours=words_for(forest),
+        recall=round(forest.recall(), 4),
+    )
+
+
+def words_for(forest: ClusterForest) -> str:
+    """What its neighbours are: "exact" or "approximate"."""
+    return "approximate" if forest.approximate else "exact"
+
+
+def verify(forest: ClusterForest, parameters: Parameters, labels: NDArray[np.int64]) -> Verification:
+    """Look at labels, int64 [n], again by other means: see docs/clustering.md. O(n² d)."""
+    from morphoindex.indexer.clustering.dendrogram import dendrogram
+    from morphoindex.indexer.clustering.verification import brute_force, shortcuts, unlike
+
+    n, k = len(forest), parameters.k
+    if n <= BRUTE_FORCE:
+        how = "by brute force"
+        wrong = np.empty(0, np.intp)
+        if n:
+            tree = brute_force(forest.vectors, forest.ids, k)
+            wrong = unlike(labels, _labels_of(dendrogram(tree.a, tree.b, tree.weight), forest, parameters)[0])
+    else:
+        how = "by every pair of specimens"
+        wrong = shortcuts(forest.dendrogram(k), forest.vectors, forest.core(k), k)
+    keys = forest.keys
+    return Verification(not len(wrong), how, tuple(keys[i] for i in wrong.tolist()))
+
+
+def _labels_of(
+    merges: Dendrogram, forest: ClusterForest, parameters: Parameters
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    from morphoindex.indexer.clustering.condensed import density_clusters
+    from morphoindex.indexer.clustering.cutting import cut
+    from morphoindex.indexer.clustering.linkage import subdivide
+
+    if parameters.threshold is None:
+        found = density_clusters(merges, parameters.min_cluster_size, parameters.selection)
+        return found.labels, found.probabilities
+    labels = cut(merges, parameters.threshold)
+    if parameters.linkage != "single":
+        keys = np.array([key.encode() for key in forest.keys])
+        labels = subdivide(forest.vectors, labels, keys, parameters.threshold, parameters.linkage)
+    return labels, (labels != NOISE).astype(np.float64)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{name} {value!r}: {', '.join(allowed[:-1])} or {allowed[-1]}")
