@@ -5,7 +5,8 @@
         for cluster in index.cluster(threshold=0.8).clusters:
             print(cluster.id, cluster.size)
 
-`open` returns an `Index`; `errors` holds everything that can be raised. Nothing heavy is imported before it is needed.
+`open` returns an `Index`; `errors` holds everything that it can raise. `IncrementalHDBSCAN` is the clustering alone, a
+scikit-learn estimator for anyone's vectors. Nothing heavy is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from morphoindex import errors
 
 if TYPE_CHECKING:
+    from morphoindex.indexer.clustering.estimator import IncrementalHDBSCAN
     from morphoindex.indexer.index import Index
     from morphoindex.indexer.opening import open
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Index", "__version__", "errors", "open"]
+__all__ = ["IncrementalHDBSCAN", "Index", "__version__", "errors", "open"]
 
 
 def __getattr__(name: str) -> Any:
@@ -31,4 +33,8 @@ def __getattr__(name: str) -> Any:
         from morphoindex.indexer.index import Index
 
         return Index
+    if name == "IncrementalHDBSCAN":
+        from morphoindex.indexer.clustering.estimator import IncrementalHDBSCAN
+
+        return IncrementalHDBSCAN
     raise AttributeError(f"module 'morphoindex' has no attribute {name!r}")
