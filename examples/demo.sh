@@ -26,14 +26,16 @@ cat <<END
 
 Done. The results:
   $dir/photos            the collection, one folder a species; planted.json tells what is hidden in it
-  $dir/index             the index: vectors, catalog, journal
+  $dir/index             the index: vectors, catalog, neighbour graph, journal
   $dir/assignments.csv   every photograph with its cluster and labels
   $dir/duplicates.txt    groups of near-duplicates
   $dir/subset/           100 photographs, as different from each other as can be; $dir/sample.txt lists them
 
 Try next (. .venv/bin/activate first):
   export MORPHOINDEX_INDEX=$PWD/$dir/index
-  morphoindex cluster --threshold 0.8
+  morphoindex cluster --thresholds 0.8:0.95:0.05
+  morphoindex clusters name C0001 'a name of yours'
+  morphoindex cluster --threshold 0.9 && morphoindex clusters history C0001
   morphoindex search 'YOUR PHOTO.jpg'
   morphoindex sql 'SELECT species, count(*) FROM specimens GROUP BY ALL ORDER BY 2 DESC'
 And on your own photographs, in their folder: unset MORPHOINDEX_INDEX; morphoindex add . && morphoindex cluster

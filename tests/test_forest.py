@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import morphoindex.indexer.clustering.forest as forest_module
 from morphoindex.errors import IndexDamaged, IndexNotFound, UsageError
 from morphoindex.indexer.clustering.distances import distances
 from morphoindex.indexer.clustering.forest import FILE, ClusterForest
@@ -166,7 +167,7 @@ def test_lists_hold_the_nearest_others() -> None:
         assert lists.far[i, :known].tolist() == [length for length, _, _ in others[:known]]
 
 
-def test_euclidean_vectors_keep_their_length_and_float64() -> None:
+def test_euclidean_vectors_keep_their_length_in_float64() -> None:
     rng = np.random.default_rng(0)
     vectors = 1e6 + rng.standard_normal((150, 3))
     forest = ClusterForest(3, unit=False)
@@ -185,6 +186,10 @@ def test_euclidean_vectors_keep_their_length_and_float64() -> None:
         (["a"], np.ones((1, 5)), "dimensions"),
         (["a"], np.ones((2, 4)), "keys"),
         (["a"], np.array([["x"] * 4]), "numbers"),
+        (["a\0"], np.ones((1, 4)), "NUL"),
+        (["\udcff"], np.ones((1, 4)), "Unicode"),
+        ([3], np.ones((1, 4)), "a text"),
+        (["a"], np.full((1, 4), 1e200), "overflow"),
     ],
 )
 def test_wrong_input_is_refused_and_changes_nothing(keys: list[str], vectors: np.ndarray, words: str) -> None:
@@ -235,10 +240,63 @@ def test_what_is_no_forest_is_said_to_be_none(tmp_path: Path) -> None:
     forest.add(["a", "b"], np.eye(2))
     forest.save(tmp_path)
     whole = (tmp_path / FILE).read_bytes()
-    for damaged in (whole[:-1], whole + b"x", b"", b"something else\n", whole.replace(b'"keys"', b'"kyes"')):
+    flipped = bytearray(whole)
+    flipped[-9] ^= 1  # in the last array, a dendrogram: no kernel looks whether a row is there
+    for damaged in (
+        bytes(flipped),
+        whole[:-1],
+        whole + b"x",
+        b"",
+        b"something else\n",
+        whole.replace(b'"keys"', b'"kyes"'),
+    ):
         (tmp_path / FILE).write_bytes(damaged)
         with pytest.raises(IndexDamaged):
             ClusterForest.load(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "tree", "wider", "exact"])
+def test_an_interrupted_change_is_not_gone_on_with(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forest = ClusterForest(2, 8)
+    forest.add([key(i) for i in range(80)], cloud("plain", 80, 6, 0))
+
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("find_lists", "kept_edges", "joined"):
+        monkeypatch.setattr(forest_module, name, interrupt)
+    changes = {
+        "add": lambda: forest.add(["new"], np.ones((1, 6))), "remove": lambda: forest.remove([key(3)]),
+        "tree": lambda: forest.tree(5), "wider": lambda: forest.tree(20), "exact": forest.make_exact,
+    }  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        changes[change]()
+    monkeypatch.undo()
+    for use in (*changes.values(), forest.density, forest.threshold, forest.recall, lambda: forest.save("nowhere")):
+        with pytest.raises((IndexDamaged, TypeError)):
+            use() if use is not forest.threshold else use(0.8)
+
+
+FORKED = """
+import multiprocessing, numpy as np
+from morphoindex.indexer.clustering.forest import ClusterForest
+
+def labels(seed):
+    forest = ClusterForest(2)
+    forest.add([f"{i:032x}" for i in range(300)], np.random.default_rng(seed).standard_normal((300, 8)))
+    return forest.density(5).labels.tolist()
+
+if __name__ == "__main__":
+    expected = labels(1)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(pool.apply_async(labels, (1,)).get(timeout=60) == expected)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_can_go_on() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "True", done.stderr
 
 
 KILLED = """

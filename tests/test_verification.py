@@ -39,7 +39,7 @@ cases = st.builds(vectors_of, st.sampled_from(["plain", "ties"]), st.integers(1,
 def test_a_right_tree_is_found_right(x: np.ndarray, k: int) -> None:
     forest = forest_of(x, k)
     tree = forest.tree(k)
-    assert shortcuts(forest.dendrogram(k), forest.vectors, forest.core(k), k).tolist() == []
+    assert shortcuts(tree, forest.vectors, forest.core(k), k).tolist() == []
     reference = brute_force(forest.vectors, ids_of(forest.keys), k)
     assert np.array_equal(np.sort([reference.a, reference.b], axis=0), np.sort([tree.a, tree.b], axis=0))
     assert np.array_equal(reference.weight, tree.weight)
@@ -62,7 +62,8 @@ def test_a_tree_with_one_wrong_edge_is_found_out(n: int, seed: int, k: int, data
     a, b, w = tree.a.copy(), tree.b.copy(), tree.weight.copy()
     a[gone], b[gone], w[gone] = i, j, weight[i, j]
     order = np.argsort(w, kind="stable")
-    wrong = shortcuts(dendrogram(a[order], b[order], w[order]), forest.vectors, core, k)
+    other = replace(tree, a=a[order], b=b[order], weight=w[order])
+    wrong = shortcuts(other, forest.vectors, core, k)
     assert {int(tree.a[gone]), int(tree.b[gone])} <= set(wrong.tolist())
 
 
@@ -71,7 +72,22 @@ def test_a_wrong_core_distance_is_found_out(factor: float) -> None:
     forest = forest_of(vectors_of("plain", 90, 1), 4)
     core = forest.core(4).copy()
     core[17] *= factor
-    assert 17 in shortcuts(forest.dendrogram(4), forest.vectors, core, 4)
+    assert 17 in shortcuts(forest.tree(4), forest.vectors, core, 4)
+
+
+def test_weights_that_are_not_those_of_their_edges_are_found_out() -> None:
+    forest = forest_of(vectors_of("plain", 60, 2), 4)
+    for k in (0, 4):
+        tree = forest.tree(k)
+        assert len(shortcuts(replace(tree, weight=tree.weight / 2), forest.vectors, forest.core(k), k)) == 60
+
+
+def test_specimens_too_near_for_a_tile_to_tell_apart_raise_no_alarm() -> None:
+    rng = np.random.default_rng(0)
+    x = np.ones(64) + rng.normal(size=(300, 64)) * 1e-4
+    forest = forest_of(x, 5)
+    for k in (0, 5):
+        assert shortcuts(forest.tree(k), forest.vectors, forest.core(k), k).tolist() == []
 
 
 def test_leaves_and_their_gaps() -> None:

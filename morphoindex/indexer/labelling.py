@@ -115,7 +115,9 @@ def verify(forest: ClusterForest, parameters: Parameters, labels: NDArray[np.int
             wrong = unlike(labels, _labels_of(dendrogram(tree.a, tree.b, tree.weight), forest, parameters)[0])
     else:
         how = "by every pair of specimens"
-        wrong = shortcuts(forest.dendrogram(k), forest.vectors, forest.core(k), k)
+        kept = forest.tree(k)
+        again = _labels_of(dendrogram(kept.a, kept.b, kept.weight), forest, parameters)[0]
+        wrong = np.union1d(shortcuts(kept, forest.vectors, forest.core(k), k), unlike(labels, again))
     keys = forest.keys
     return Verification(not len(wrong), how, tuple(keys[i] for i in wrong.tolist()))
 

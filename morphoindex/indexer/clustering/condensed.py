@@ -59,10 +59,12 @@ def density_clusters(merges: Dendrogram, min_cluster_size: int = 5, selection: S
         selection: "eom", excess of mass, or "leaf".
 
     Raises:
-        UsageError: min_cluster_size is below 2.
+        UsageError: a parameter is not one of those allowed.
     """
-    if min_cluster_size < 2:
-        raise UsageError(f"min_cluster_size {min_cluster_size}: at least 2")
+    if min_cluster_size != int(min_cluster_size) or min_cluster_size < 2:
+        raise UsageError(f"min_cluster_size {min_cluster_size}: a whole number, at least 2")
+    if selection not in ("eom", "leaf"):
+        raise UsageError(f"selection {selection!r}: eom or leaf")
     n = len(merges)
     most = 2 * (n // min_cluster_size) + 1  # a tree with at most n / min_cluster_size leaves
     parent = np.zeros(most, np.int32)

@@ -40,7 +40,8 @@ def margin(dim: int, square: float, dtype: np.dtype[np.floating]) -> float:
     """How far two squared distances of a tile must lie apart for their order to be certain.
 
     An inner product of d terms is wrong by at most d u ‖x‖ ‖y‖, where u is the unit roundoff (Higham, Accuracy and
-    Stability of Numerical Algorithms, 2002, §3.1); the squared distance by twice that and a few roundings more.
+    Stability of Numerical Algorithms, 2002, §3.1). ‖x‖² + ‖y‖² − 2 x·y has four such, and a few roundings more; of two
+    that are compared, each may be wrong by so much.
 
     Args:
         dim: d.
@@ -48,7 +49,7 @@ def margin(dim: int, square: float, dtype: np.dtype[np.floating]) -> float:
         dtype: of the tile.
     """
     unit = float(np.finfo(dtype).eps) / 2
-    return 2 * (2 * dim + 16) * unit * max(square, float(np.finfo(dtype).tiny))
+    return 2 * (4 * dim + 16) * unit * max(square, float(np.finfo(dtype).tiny))
 
 
 @intrinsic  # type: ignore[untyped-decorator]

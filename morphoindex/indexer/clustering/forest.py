@@ -19,7 +19,7 @@ from morphoindex.indexer.clustering.cutting import cut
 from morphoindex.indexer.clustering.dendrogram import Dendrogram, dendrogram
 from morphoindex.indexer.clustering.distances import Vectors
 from morphoindex.indexer.clustering.forest_file import Unreadable, read, write
-from morphoindex.indexer.clustering.intake import BLOCK, check, check_directions, kept_as, unit
+from morphoindex.indexer.clustering.intake import BLOCK, check, check_directions, unit
 from morphoindex.indexer.clustering.labels import Selection
 from morphoindex.indexer.clustering.mending import joined, refill, whole
 from morphoindex.indexer.clustering.neighbours import Lists
@@ -29,6 +29,8 @@ from morphoindex.indexer.clustering.trees import EMPTY, NONE, Tree, as_weighed, 
 from morphoindex.indexer.specimen import stamp_text
 
 NEIGHBOURS = 32
+MOST = 1000
+"""The largest k of a core distance."""
 FILE = "forest"
 _REBUILD = 0.25  # share of the specimens that go, from which building anew is cheaper than mending
 _REBUILD_REST = 0.75  # rows of all trees together that are to be attached, as a share of the specimens: likewise
@@ -44,7 +46,8 @@ class ClusterForest:
         min_samples: the k, or several, of the core distances (the k-th nearest other specimen); for each a tree of
             mutual reachability distances is kept. The tree of plain distances (k = 0) is always there.
         neighbours: how many neighbours are kept of each specimen, at least the largest k.
-        unit: vectors are brought to unit length (cosine). Otherwise distances are Euclidean, of vectors as they are.
+        unit: vectors are brought to unit length (cosine), and kept in float32. Otherwise distances are Euclidean, of
+            vectors as they are, in float64.
 
     Attributes:
         min_samples: the k of the trees that are kept, 0 among them.
@@ -61,7 +64,10 @@ class ClusterForest:
         wanted = tuple(np.atleast_1d(np.asarray(min_samples, np.int64)).tolist())
         if min(wanted, default=0) < 0:
             raise UsageError(f"min_samples {min(wanted)}: at least 0")
+        if max(wanted, default=0) > MOST:
+            raise UsageError(f"min_samples {max(wanted)}: at most {MOST}")
         self.min_samples = tuple(sorted({0, *wanted}))
+        self._default = self.min_samples[-1]
         self._room = max(neighbours, *self.min_samples)
         self._unit = unit
         self.approximate = False
@@ -91,8 +97,7 @@ class ClusterForest:
 
         Args:
             keys: content ids, or other texts that tell specimens apart; none that is here already.
-            vectors: float [m, d], finite; float16 and float32 are kept as float32, float64 as such if they are not
-                brought to unit length.
+            vectors: float [m, d], finite.
             near: asked for neighbours of the new specimens where looking at all pairs would take too long: for vectors
                 [m, d], at most `count` keys each. From then on the forest is approximate.
 
@@ -108,7 +113,7 @@ class ClusterForest:
         if not len(matrix):
             return
         if self._rows is None or not len(self):
-            self._rows = Rows.empty(matrix.shape[1], kept_as(matrix.dtype, self._unit), self._room)
+            self._rows = Rows.empty(matrix.shape[1], np.dtype(np.float32 if self._unit else np.float64), self._room)
         old = len(self)
         with self._changing():
             self._append(keys, matrix)
@@ -139,19 +144,19 @@ class ClusterForest:
             self._row = {key: row for row, key in enumerate(self._keys)}
             self._rows.keep(kept)
             if len(self) < self._room + 2 or (len(gone) > _REBUILD * len(kept) and not self.approximate):
-                self.make_exact()
+                self._grow_anew()
             else:
                 self._mend(kept, number, known)
 
     def make_exact(self) -> None:
         """Find all lists and trees anew, exactly. O(n² d)."""
-        self.approximate = False
-        if self._rows is not None:
-            self._rows.clear_lists(slice(0, len(self)))
-            self._grow(0)
+        self._see_whole()
+        with self._changing():
+            self._grow_anew()
 
     def recall(self, k: int = 10) -> float:
         """Which share of the k nearest others the lists have, for a sample of 256 specimens; 1.0 where exact."""
+        self._see_whole()
         return recall(self._rows, k, self._workspace) if self.approximate and self._rows is not None else 1.0
 
     def tree(self, min_samples: int = 0) -> Tree:
@@ -160,20 +165,21 @@ class ClusterForest:
         A new one takes a pass of distances for those specimens that the neighbour lists alone cannot join.
 
         Raises:
-            UsageError: k is negative.
+            UsageError: k is below 0 or above 1,000.
         """
         self._see_whole()
-        if min_samples < 0:
-            raise UsageError(f"min_samples {min_samples}: at least 0")
+        if not 0 <= min_samples <= MOST:
+            raise UsageError(f"min_samples {min_samples}: 0 to {MOST}")
         if min_samples not in self._trees:
-            self.min_samples = tuple(sorted({*self.min_samples, min_samples}))
-            if not len(self):
-                self._trees[min_samples] = EMPTY
-                self._room = max(self._room, min_samples)
-            elif min_samples > self._room:
-                self._widen(min_samples)
-            else:
-                self._trees[min_samples] = self._anew(min_samples)
+            with self._changing():
+                self.min_samples = tuple(sorted({*self.min_samples, min_samples}))
+                if not len(self):
+                    self._trees[min_samples] = EMPTY
+                    self._room = max(self._room, min_samples)
+                elif min_samples > self._room:
+                    self._widen(min_samples)
+                else:
+                    self._trees[min_samples] = self._anew(min_samples)
         return self._trees[min_samples]
 
     def dendrogram(self, min_samples: int = 0) -> Dendrogram:
@@ -194,7 +200,12 @@ class ClusterForest:
 
         Returns:
             int64 [n], numbered by first member; -1 for noise.
+
+        Raises:
+            UsageError: the threshold is not a cosine.
         """
+        if not -1 <= cosine <= 1:
+            raise UsageError(f"threshold {cosine:g}: a cosine lies between -1 and 1")
         return cut(self.dendrogram(), cosine, min_size) if len(self) else np.empty(0, np.int64)
 
     def density(
@@ -205,7 +216,7 @@ class ClusterForest:
         Args:
             min_cluster_size: the least size of a cluster, at least 2.
             selection: "eom", excess of mass, or "leaf".
-            min_samples: the k of the core distances; default: the largest that is kept.
+            min_samples: the k of the core distances; default: the largest that the forest was made with.
 
         Raises:
             UsageError: a parameter is not one of those allowed.
@@ -213,7 +224,7 @@ class ClusterForest:
         if not len(self):
             return DensityClusters(np.empty(0, np.int64), *(np.empty(0) for _ in range(6)))
         return density_clusters(
-            self.dendrogram(self.min_samples[-1] if min_samples is None else min_samples), min_cluster_size, selection
+            self.dendrogram(self._default if min_samples is None else min_samples), min_cluster_size, selection
         )
 
     def core(self, min_samples: int) -> NDArray[np.float64]:
@@ -249,7 +260,7 @@ class ClusterForest:
         self._see_whole()
         meta = {
             "min_samples": self.min_samples, "neighbours": self._room, "unit": self._unit, "empty": self._rows is None,
-            "approximate": self.approximate,
+            "approximate": self.approximate, "default": self._default,
         }  # fmt: skip
         arrays: dict[str, NDArray[Any]] = {"keys": np.array([key.encode() for key in self._keys], np.bytes_)}
         if self._rows is not None:
@@ -258,7 +269,7 @@ class ClusterForest:
             arrays |= {f"{name} {k}": array for name, array in vars(tree).items()}
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            write(Path(folder) / FILE, meta, arrays)
+            write(Path(folder) / FILE, meta, arrays, unchecked=("vectors",))
         except OSError as error:
             raise StoreError(f"{Path(folder) / FILE} cannot be written: {error.strerror or error}") from error
 
@@ -274,7 +285,7 @@ class ClusterForest:
         try:
             meta, arrays = read(path)
             forest = cls(meta["min_samples"], meta["neighbours"], unit=meta["unit"])
-            forest.approximate = meta["approximate"]
+            forest.approximate, forest._default = meta["approximate"], meta["default"]
             forest._keys = [key.decode() for key in arrays["keys"].tolist()]
             forest._row = {key: row for row, key in enumerate(forest._keys)}
             if not meta["empty"]:
@@ -333,11 +344,17 @@ class ClusterForest:
             self._insert(old, until)
             old = until
 
+    def _grow_anew(self) -> None:
+        self.approximate = False
+        if self._rows is not None:
+            self._rows.clear_lists(slice(0, len(self)))
+            self._grow(0)
+
     def _insert(self, old: int, n: int) -> None:
         assert self._rows is not None
         rows = self._rows.first(n)
         points, lists = rows.points, rows.lists
-        tile, least = self._workspace.tile(points, rows.squares, np.arange(old, n, dtype=np.int32))
+        tile, least = self._workspace.tile(rows, np.arange(old, n, dtype=np.int32))
         fallen = enlist(points, lists, tile, old, self.min_samples[-1])
         find_lists(points, lists, tile, least)
 
@@ -380,19 +397,19 @@ class ClusterForest:
             return
         parts = {k: joined(rows, as_weighed(left[k], self._core(k)), self._core(k)) for k in left}
         if sum(len(some.rest) for some in parts.values()) > _REBUILD_REST * len(self):
-            self.make_exact()
+            self._grow_anew()
         else:
             self._trees = {k: whole(rows, some, self._workspace) for k, some in parts.items()}
 
     def _refill(self) -> NDArray[np.int32]:
         assert self._rows is not None
-        return refill(self._rows, max(self.min_samples[-1], self._room // 2), self._workspace)
+        return refill(self._rows, max(1, self.min_samples[-1], self._room // 2), self._workspace)
 
     def _widen(self, room: int) -> None:
         """Lists that hold more neighbours, and all trees, from nothing."""
         assert self._rows is not None
         former, n = self._rows, len(self)
-        self._room = room
-        self._rows = Rows.empty(former.vectors.shape[1], former.vectors.dtype, room)
-        self._rows.append(former.ids[:n], former.stamps[:n], former.vectors[:n])
+        wider = Rows.empty(former.vectors.shape[1], former.vectors.dtype, room)
+        wider.append(former.ids[:n], former.stamps[:n], former.vectors[:n])
+        self._rows, self._room = wider, room
         self._grow(0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import zlib
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ class Unreadable(ValueError):
     """The file is not there whole, or not one of these."""
 
 
-def write(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write(
+    path: Path, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], unchecked: Container[str] = ()
+) -> None:
     """Write beside the place, then rename: who is cut off leaves the former file as it was.
 
     Args:
         path: of the file.
         meta: JSON values.
         arrays: name → array of any fixed-size dtype.
+        unchecked: names of those without a checksum, which are not looked through when they are read.
 
     Raises:
         OSError: the disk does not take it; the former file is as it was.
@@ -34,7 +38,8 @@ def write(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]
     table: list[dict[str, Any]] = []
     for name, array in arrays.items():
         offset = _padded(offset)
-        table.append({"name": name, "dtype": array.dtype.str, "shape": array.shape, "offset": offset})
+        entry: dict[str, Any] = {"name": name, "dtype": array.dtype.str, "shape": array.shape, "offset": offset}
+        table.append(entry if name in unchecked else {**entry, "crc32": _checksum(array)})
         offset += array.nbytes
     header = json.dumps({"meta": meta, "arrays": table, "bytes": offset}).encode() + b"\n"
     start = _padded(len(_MAGIC) + len(header))
@@ -80,7 +85,14 @@ def _mapped(path: Path, start: int, entry: Mapping[str, Any]) -> NDArray[Any]:
     dtype, shape = np.dtype(entry["dtype"]), tuple(entry["shape"])
     if 0 in shape:
         return np.empty(shape, dtype)
-    return np.memmap(path, dtype, "c", start + entry["offset"], shape).view(np.ndarray)
+    array = np.memmap(path, dtype, "c", start + entry["offset"], shape).view(np.ndarray)
+    if "crc32" in entry and _checksum(array) != entry["crc32"]:
+        raise ValueError(f"{entry['name']} is not what was written")
+    return array
+
+
+def _checksum(array: NDArray[Any]) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
 
 
 def _padded(size: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,8 @@ from morphoindex.errors import UsageError
 
 BLOCK = 512
 """Rows that are worked on at once, so that nothing is copied whole."""
+LARGEST = 1e150
+"""Greatest value of a vector, in absolute terms."""
 
 
 def check(keys: Sequence[str], matrix: NDArray[np.generic], known: Container[str], dim: int | None) -> None:
@@ -28,13 +29,19 @@ def check(keys: Sequence[str], matrix: NDArray[np.generic], known: Container[str
     """
     if matrix.ndim != 2 or len(matrix) != len(keys) or matrix.dtype.kind not in "fiu":
         raise UsageError(f"vectors of shape {matrix.shape} for {len(keys)} keys: a row of numbers for each is wanted")
+    for key in keys:
+        if not isinstance(key, str) or "\0" in key or not _encodable(key):
+            raise UsageError(f"key {key!r}: a text is wanted, in Unicode and without NUL")
     if len(set(keys)) < len(keys) or any(key in known for key in keys):
         raise UsageError("a key is given twice, or is in the forest already")
     if dim is not None and len(keys) and matrix.shape[1] != dim:
         raise UsageError(f"vectors of {matrix.shape[1]} dimensions; the forest has {dim}")
     for start in range(0, len(matrix), BLOCK):
-        if not np.isfinite(matrix[start : start + BLOCK]).all():
+        part = matrix[start : start + BLOCK]
+        if not np.isfinite(part).all():
             raise UsageError("a vector has values that are not finite")
+        if part.size and float(np.abs(part).max()) > LARGEST:
+            raise UsageError(f"a vector has values beyond {LARGEST:g}, whose squares overflow")
 
 
 def check_directions(matrix: NDArray[np.generic]) -> None:
@@ -48,10 +55,12 @@ def check_directions(matrix: NDArray[np.generic]) -> None:
             raise UsageError("a vector has no length, so no direction either")
 
 
-def kept_as(given: np.dtype[Any], unit: bool) -> np.dtype[np.floating]:
-    """The dtype to keep vectors in: float64 where that was given and they stay as they are, else float32."""
-    wide = not unit and given.itemsize >= 4 and given != np.float32
-    return np.dtype(np.float64 if wide else np.float32)
+def _encodable(key: str) -> bool:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def unit(matrix: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ def refill(rows: Rows, needed: int, workspace: Workspace) -> NDArray[np.int32]:
     for start in range(0, len(short), step):
         batch = short[start : start + step]
         rows.clear_lists(batch)
-        tile, least = workspace.tile(rows.points, rows.squares, batch)
+        tile, least = workspace.tile(rows, batch)
         find_lists(rows.points, rows.lists, tile, least)
     return short
 
@@ -68,6 +68,6 @@ def whole(rows: Rows, parts: Parts, workspace: Workspace) -> Tree:
     tree = merge(EMPTY, points.ids, parts.core, [trunk]) if len(trunk.length) else seed(parts.start)
     step = workspace.batch_size(rows)
     for begin in range(0, len(parts.rest), step):
-        tile, _ = workspace.tile(points, rows.squares, parts.rest[begin : begin + step])
+        tile, _ = workspace.tile(rows, parts.rest[begin : begin + step])
         tree = attach(tree, points, parts.core, tile, NONE)
     return tree

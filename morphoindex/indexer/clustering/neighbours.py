@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from morphoindex.indexer.clustering.distances import Vectors, distance, id_before
 from morphoindex.indexer.clustering.kernels import inner, kernel
 
-GROUPS = 256
-"""Into how many groups of rows a tile is divided to bound the k-th least distance of each of its columns."""
+GROUPS = 8
+"""Into how many groups of rows a tile is divided, for each neighbour, to bound the distance of a column's last one."""
 
 
 @dataclass
@@ -86,7 +86,7 @@ def measure(tile: Vectors, squares: Vectors, batch: NDArray[np.int32], start: in
 @kernel
 def update_old(
     tile: Vectors, vectors: Vectors, ids: NDArray[np.uint64], batch: NDArray[np.int32], margin: float,
-    near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], start: int, stop: int, others: int,
+    near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], start: int, stop: int,
     fallen: NDArray[np.int32], former: NDArray[np.int32],
 ) -> int:  # fmt: skip
     """Let the specimens of a batch into the lists of rows start … stop. O(rows m), and a distance for each that enters.
@@ -95,8 +95,7 @@ def update_old(
         tile: [n, m] squared distances.
         vectors: [n, d]; ids: uint64 [n, 2]; batch: int32 [m], rows of the columns.
         margin: of the tile (see `distances.margin`).
-        near, far, known: the lists.
-        others: how many others the rows had before the batch.
+        near, far, known: the lists. What is not in one lies no nearer than its last entry: none holds all others.
         fallen: int32 [stop − start], rows whose first `depth` neighbours changed, out.
         former: int32 [stop − start, depth], those neighbours as they were, -1 where there were fewer, out.
 
@@ -105,18 +104,12 @@ def update_old(
     """
     count = 0
     m = tile.shape[1]
-    room = near.shape[1]
     depth = former.shape[1]
     for place in range(start, stop):
         i = np.int32(place)  # one type for all: each further one is compiled once more
-        whole = known[i] == others and others < room
-        if whole:
-            reach = np.inf
-        elif known[i] == 0:
+        if known[i] == 0:
             continue
-        else:
-            reach = far[i, known[i] - 1] ** 2 + margin
-        bound = tile.dtype.type(reach)
+        bound = tile.dtype.type(far[i, known[i] - 1] ** 2 + margin)
         found = np.int32(0)
         for c in range(m):
             found |= np.int32(tile[i, c] <= bound)
@@ -128,7 +121,7 @@ def update_old(
                 continue
             d = distance(vectors, i, batch[c])
             last = known[i] - 1
-            if not whole and (d > far[i, last] or (d == far[i, last] and not id_before(ids, batch[c], near[i, last]))):
+            if d > far[i, last] or (d == far[i, last] and not id_before(ids, batch[c], near[i, last])):
                 continue
             if depth and not noted and (known[i] < depth or d <= far[i, depth - 1]):
                 fallen[count] = i
@@ -137,7 +130,6 @@ def update_old(
                 count += 1
                 noted = True
             insert(near, far, known, ids, i, batch[c], d)
-            whole = whole and known[i] < room
     return count
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from morphoindex.indexer.clustering.rows import Rows
 from morphoindex.indexer.clustering.trees import Edges, Points, Tile
 from morphoindex.indexer.cores import usable_cores
 
+_LEAST_GROUPS = 256
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -38,8 +39,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def together(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Call a function for each item, in threads; kernels run without the interpreter's lock."""
-    return list(_pool().map(function, items))
+    """Call a function for each item, in threads; kernels run without the interpreter's lock.
+
+    Where one fails, or the caller is interrupted, all come to their end first: they write to shared arrays.
+    """
+    futures = [_pool().submit(function, item) for item in items]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        wait(futures)
 
 
 class Workspace:
@@ -75,19 +83,21 @@ class Workspace:
             self._memory = np.empty(0, dtype)  # given back first
             self._memory = np.empty(size * 9 // 8, dtype)  # what is not used takes no memory
 
-    def tile(self, points: Points, squares: Vectors, batch: NDArray[np.int32]) -> tuple[Tile, Vectors]:
+    def tile(self, rows: Rows, batch: NDArray[np.int32]) -> tuple[Tile, Vectors]:
         """Squared distances [n, m] of all rows to a batch, and their least values by groups of rows [groups, m]."""
+        points, squares, room = rows.points, rows.squares, rows.near.shape[1]
         n, m = len(points.vectors), len(batch)
         self.reserve(n * m, points.vectors.dtype)
         squared = self._memory[: n * m].reshape(n, m)
         tile(points.vectors, points.vectors[batch], squared)
-        least = np.full((workers(), min(n, GROUPS), m), np.inf, squared.dtype)
+        groups = min(n, max(_LEAST_GROUPS, GROUPS * room))
+        least = np.full((workers(), groups, m), np.inf, squared.dtype)
 
-        def rows(part: tuple[int, int, int]) -> None:
+        def measured(part: tuple[int, int, int]) -> None:
             worker, start, stop = part
             measure(squared, squares, batch, start, stop, least[worker])
 
-        together(rows, [(worker, *part) for worker, part in enumerate(parts(n))])
+        together(measured, [(worker, *part) for worker, part in enumerate(parts(n))])
         return Tile(squared, batch), least.min(axis=0)
 
 
@@ -110,7 +120,7 @@ def enlist(points: Points, lists: Lists, at: Tile, old: int, depth: int) -> Edge
         start, stop = part
         count = update_old(
             at.squared, points.vectors, points.ids, at.batch, points.margin, lists.near, lists.far, lists.known, start,
-            stop, old - 1, fallen[start:stop], former[start:stop],
+            stop, fallen[start:stop], former[start:stop],
         )  # fmt: skip
         return start, count
 

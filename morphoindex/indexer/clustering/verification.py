@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoindex.indexer.clustering.dendrogram import Dendrogram
+from morphoindex.indexer.clustering.dendrogram import Dendrogram, dendrogram
 from morphoindex.indexer.clustering.distances import Vectors, distance, distances, margin, pair_before
 from morphoindex.indexer.clustering.kernels import kernel
-from morphoindex.indexer.clustering.trees import in_order
+from morphoindex.indexer.clustering.trees import Tree, in_order
 
 _ROUNDING = 1e-9
 _BLOCK = 256
-_FURTHER = 16  # neighbours beyond the k-th that are looked at: a tile may have their order wrong
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,24 @@ def brute_force(vectors: Vectors, ids: NDArray[np.uint64], min_samples: int = 0)
     return Reference(ends[order, 0], ends[order, 1], found[order, 1], core)
 
 
-def shortcuts(merges: Dendrogram, vectors: Vectors, core: NDArray[np.float64], min_samples: int) -> NDArray[np.intp]:
+def shortcuts(tree: Tree, vectors: Vectors, core: NDArray[np.float64], min_samples: int) -> NDArray[np.intp]:
     """The specimens that a tree is wrong about; none if it is a minimum spanning tree. O(n² d) time, O(n) memory.
 
     Every pair is looked at: a spanning tree is minimal exactly if no pair lies nearer than the longest edge on the
-    tree's path between the two. Along the leaves of the dendrogram that edge is a running maximum. Core distances are
-    looked at as well: exactly k others may lie within one.
+    tree's path between the two. Along the leaves of the dendrogram that edge is a running maximum. Core distances and
+    the weights of the edges are worked out again as well.
 
     Args:
-        merges: the dendrogram of the tree.
+        tree: of at least one specimen.
         vectors: float [n, d].
         core: float64 [n], core distances, zeros where min_samples is 0.
         min_samples: their k.
 
     Returns:
-        Rows of specimens at the ends of a pair that the tree should have joined earlier, or with a wrong core distance.
+        Rows of specimens with a wrong core distance, or at the ends of an edge of wrong weight or of a pair that the
+        tree should have joined earlier.
     """
-    order, gaps = leaves(merges)
+    order, gaps = leaves(dendrogram(tree.a, tree.b, tree.weight))
     x, reach = np.ascontiguousarray(vectors[order]), core[order]
     squares = np.einsum("ij,ij->i", x, x)
     slack = margin(x.shape[1], float(squares.max()), x.dtype)
@@ -71,7 +71,7 @@ def shortcuts(merges: Dendrogram, vectors: Vectors, core: NDArray[np.float64], m
     for start in range(0, n, _BLOCK):
         rows = slice(start, min(n, start + _BLOCK))
         squared = squares[rows, np.newaxis] + squares - 2 * (x[rows] @ x.T)
-        wrong[rows] |= np.abs(_core(x, rows, squared, k) - reach[rows]) > _ROUNDING
+        wrong[rows] |= np.abs(_core(x, rows, squared, k, slack) - reach[rows]) > _ROUNDING
         for i in range(rows.start, rows.stop):
             path = np.maximum.accumulate(gaps[i:])  # to the leaves after i
             suspects = i + 1 + np.flatnonzero(squared[i - start, i + 1 :] < path**2 + slack)
@@ -80,21 +80,26 @@ def shortcuts(merges: Dendrogram, vectors: Vectors, core: NDArray[np.float64], m
             nearer = suspects[weight < path[suspects - i - 1] - _ROUNDING]
             wrong[nearer] = True
             wrong[i] |= len(nearer) > 0
-    return np.sort(order[wrong])
+    ends = np.column_stack([tree.a, tree.b])
+    weight = np.maximum(np.maximum(core[tree.a], core[tree.b]), _lengths(vectors, ends))
+    heavy = ends[np.abs(weight - tree.weight) > _ROUNDING]
+    return np.union1d(order[wrong], heavy.ravel()).astype(np.intp)
 
 
-def _core(x: Vectors, rows: slice, squared: Vectors, k: int) -> NDArray[np.float64]:
+def _core(x: Vectors, rows: slice, squared: Vectors, k: int, slack: float) -> NDArray[np.float64]:
     """Core distances of some rows, from those few others that a tile says are the nearest."""
     count = squared.shape[0]
     if k == 0:
         return np.zeros(count)
-    few = min(k + _FURTHER, len(x))
-    near = np.argpartition(squared, few - 1, axis=1)[:, :few]
-    ends = np.column_stack([np.repeat(np.arange(rows.start, rows.stop), few), near.ravel()])
-    return np.partition(_lengths(x, ends).reshape(count, few), k, axis=1)[:, k]
+    reach = np.partition(squared, k, axis=1)[:, k] + slack
+    who, near = np.nonzero(squared <= reach[:, np.newaxis])
+    length = _lengths(x, np.column_stack([who + rows.start, near]))
+    order = np.lexsort((length, who))
+    first = np.searchsorted(who, np.arange(count))
+    return length[order][first + k]  # the nearest of all is the specimen itself
 
 
-def _lengths(x: Vectors, ends: NDArray[np.intp]) -> NDArray[np.float64]:
+def _lengths(x: Vectors, ends: NDArray[np.signedinteger]) -> NDArray[np.float64]:
     length = np.empty(len(ends))
     distances(x, ends.astype(np.int32), length)
     return length
