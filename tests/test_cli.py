@@ -57,7 +57,7 @@ def test_add_json(tmp_path: Path) -> None:
     answer = cli.json("add", "photos", code=1)
     assert list(answer) == [
         "added", "known", "moved", "refused", "specimens", "seconds", "images_per_second", "changed", "gone",
-        "labels_unused",
+        "labels_unused", "not_clustered",
     ]  # fmt: skip
     assert (answer["added"], answer["known"], answer["moved"], answer["specimens"]) == (1, 0, 0, 1)
     assert answer["refused"] == [{"path": str(tmp_path / "photos/b.jpg"), "reason": "empty file"}]
@@ -97,12 +97,13 @@ def test_cluster_json(here: Cli) -> None:
     answer = here.json("cluster", "--threshold", "0.7")
     told = {"method", "specimens", "noise", "clusters", "events", "verified", "retention", "seconds"}
     told |= {"neighbours", "recall"}
-    assert set(answer) == {*told, "threshold", "linkage"}
+    assert set(answer) == {*told, "threshold", "linkage", "before"}
     assert (answer["method"], answer["threshold"], answer["specimens"]) == ("cosine", 0.7, 24)
     assert sum(c["size"] for c in answer["clusters"]) + answer["noise"] == 24
     assert all(Path(path).is_file() for c in answer["clusters"] for path in c["examples"])
     again = here.json("cluster", "--min-cluster-size", "3", "--min-samples", "2")
-    assert set(again) == {*told, "min_cluster_size", "min_samples", "selection"}
+    assert set(again) == {*told, "min_cluster_size", "min_samples", "selection", "before"}
+    assert again["before"] == {"method": "cosine", "threshold": 0.7, "linkage": "single"}
     assert (again["method"], again["min_cluster_size"]) == ("hdbscan", 3)
 
 
@@ -235,10 +236,11 @@ def test_report_assignments(here: Cli, tmp_path: Path, format: str) -> None:
     assert here.json("report", "assignments", "--format", format, "--out", out)["rows"] == 24
     with duckdb.connect() as connection:
         found = connection.execute(f"SELECT * FROM '{out}'")
-        assert [column[0] for column in found.description or ()] == ["path", "id", "cluster", "probability", "species"]
+        columns = ["path", "id", "cluster", "cluster_name", "verified", "probability", "species"]
+        assert [column[0] for column in found.description or ()] == columns
         rows = found.fetchall()
     assert len(rows) == 24
-    assert all(Path(row[0]).parent.name == row[4] for row in rows)
+    assert all(Path(row[0]).parent.name == row[6] for row in rows)
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
 
 
@@ -262,6 +264,7 @@ def test_report_overview(here: Cli) -> None:
     shown = here("report").stdout
     assert "most frequent species" in shown
     assert "species: 4 values: kind0 6, kind1 6, kind2 6, kind3 6" in shown
+    assert "size  name  most frequent" in shown
     answer = here.json("report")
     assert all(cluster["share"] == 1.0 for cluster in answer["clusters"])
 
@@ -270,6 +273,10 @@ def test_sql(here: Cli) -> None:
     answer = here.json("sql", "SELECT species, count(*) AS n FROM specimens GROUP BY ALL ORDER BY ALL")
     assert answer == {"columns": ["species", "n"], "rows": [[f"kind{i}", 6] for i in range(4)]}
     assert "kind3" in here("sql", "SELECT DISTINCT species FROM specimens").stdout
+    shown = " ".join(here("sql", "--help").stdout.split())
+    for view in ("specimens", "paths", "clusters", "runs", "events", "decisions"):
+        assert view in shown
+        assert here.json("sql", f"SELECT count(*) AS n FROM {view}")["columns"] == ["n"]
 
 
 def test_remove(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_tour(cli: tiny.Cli) -> None:
     told = cli("clusters", "history", other).stdout
     assert told.startswith(f"{other}: merged into {one}; its last members: 5 in {one}.")
     assert f"{other} merged into {one}: 5 specimens from here to {one}" in told
-    assert f"decision 2 undone: {other} merged into {one}." in cli("clusters", "undo", "2").stdout
+    assert f"decision 2 ({other} merged into {one}) no longer holds." in cli("clusters", "undo", "2").stdout
     assert f"{other} merged into {one} (undone)" in cli("clusters", "history").stdout
     assert cli("clusters", "history", other).stdout.startswith(f"{other}: 5 specimens.")
     assert cli.json("check")["clean"]
@@ -97,8 +97,8 @@ def test_json(cli: tiny.Cli) -> None:
     one, other, _ = (of(cli, kind) for kind in range(3))
     done = cli.json("clusters", "merge", one, other, "--dry-run")
     assert done == {
-        "number": 1, "kind": "merge", "clusters": sorted([one, other]), "words": f"{other} merged into {one}",
-        "changed": 5, "remarks": [], "undo": "morphoindex clusters undo 1", "dry_run": True,
+        "number": None, "kind": "merge", "clusters": sorted([one, other]), "words": f"{other} merged into {one}",
+        "changed": 5, "remarks": [], "undo": None, "dry_run": True,
     }  # fmt: skip
     assert cli.json("clusters", "history") == {"entries": []}
     listed = cli.json("clusters", "list")
@@ -132,6 +132,8 @@ def test_an_undo_that_leaves_something_says_so(cli: tiny.Cli) -> None:
         (["show", "C0099"], "no cluster 'C0099': near it are C0003"),
         (["name", "C0099", "x"], "`morphoindex clusters list` shows those there are"),
         (["name", "C0001"], "Missing argument 'NAME'"),
+        (["name", "C0001", "c9"], "'c9' reads as the id of a cluster"),
+        (["name", "C0001", "a\x1b[31mred"], "control characters such as '\\x1b'"),
         (["merge", "C0001"], "Missing argument 'OTHER...'"),
         (["move", "photos/kind0/0.png"], "Missing option '--to'"),
         (["move", "nowhere.png", "--to", "C0001"], "neither a specimen of this index nor a file"),

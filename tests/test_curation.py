@@ -87,6 +87,108 @@ def test_a_name_is_shown_everywhere_and_found_by(index: Index) -> None:
     assert index.sql("SELECT count(name) FROM clusters").rows == ((0,),)
 
 
+def test_a_name_is_told_with_each_specimen(index: Index, tmp_path: Path) -> None:
+    index.add_embeddings(["z"], planted(0, 70)[None], metadata={"verified": ["by me"], "cluster_name": ["x"]})
+    index.clusters.name("C0003", "Danaus")
+    index.clusters.verify(kind(2, 1))
+    index.clusters.move(kind(0, 0), "C0003")
+    index.clusters.merge("C0003", "C0004")
+    told = index.sql("SELECT id, cluster, cluster_name, verified FROM specimens ORDER BY id").rows
+    assert told == tuple(
+        [(name_of(0, 0), "C0003", "Danaus", True), *((one, "C0001", None, False) for one in kind(0, 1, 2, 3, 4, 5))]
+        + [(one, "C0002", None, False) for one in kind(1)]
+        + [(one, "C0003", "Danaus", one == name_of(2, 1)) for one in kind(2) + kind(3)]
+        + [(one, "C0005", None, False) for one in kind(4)]
+        + [("z", None, None, False)]
+    )
+    asked = "SELECT label_verified, label_cluster_name FROM specimens WHERE id = 'z'"
+    assert index.sql(asked).rows == (("by me", "x"),)
+    index.report("assignments", "json", tmp_path / "out.json")
+    rows = json.loads((tmp_path / "out.json").read_text())
+    assert [(row["id"], row["cluster"], row["cluster_name"], row["verified"]) for row in rows] == [*told]
+    assert (rows[-1]["label_verified"], rows[-1]["label_cluster_name"]) == ("by me", "x")
+    assert [(row.id, row.name) for row in index.overview().clusters if row.name] == [("C0003", "Danaus")]
+
+
+def test_a_name_is_one_line_of_text(index: Index) -> None:
+    assert index.clusters.name("C0001", "Danaus\n\tplexippus\r\n\x85x").words == 'C0001 named "Danaus plexippus x"'
+    for name in ("c", "c 9", "C0003 b", "می\u200cخواهم", "café 🦋"):
+        assert index.clusters.name("C0001", name).words == f'C0001 named "{name}"'
+
+
+def test_what_changes_nothing_is_remarked_on(index: Index) -> None:
+    held = ("nothing changes: that held already",)
+    clusters = index.clusters
+    assert clusters.name("C0001", "").remarks == held
+    assert clusters.apart("C0001", "C0002").remarks == ()
+    assert clusters.apart("C0002", "C0001").remarks == held
+    assert clusters.verify("C0003").remarks == ()
+    assert clusters.verify(kind(2, 1, 2)).remarks == held
+    assert clusters.verify(kind(2, 1) + kind(3, 1)).remarks == ()
+    same = "nothing changes: the rest of what was decided comes to the same"
+    assert same in clusters.undo(5).remarks
+    assert same in clusters.undo(3).remarks
+    assert clusters.undo(2).remarks == ()
+
+
+def test_an_undo_says_what_a_cluster_is_called_then(index: Index) -> None:
+    index.clusters.name("C0001", "one")
+    index.clusters.name("C0001", "")
+    done = index.clusters.undo()
+    assert done.words == "decision 2 (name of C0001 taken away) no longer holds"
+    assert done.remarks == ('C0001 is named "one" now',)
+    assert index.clusters.undo().remarks == ("C0001 has no name now",)
+    assert index.clusters.decisions().entries[2].words == done.words
+
+
+def test_a_merge_of_what_was_told_apart_is_remarked_on(index: Index) -> None:
+    index.clusters.apart("C0001", "C0002")
+    index.clusters.split("C0003", kind(2, 1))
+    index.clusters.merge("C0001", "C0004")
+    assert index.clusters.merge("C0002", "C0005").remarks == ()
+    assert index.clusters.merge("C0002", "C0001").remarks == (
+        "decision 1 (C0001 and C0002 told apart) keeps C0001 and C0002 apart no longer",
+    )
+    assert index.clusters.merge("C0003", "C0006").remarks == (
+        "decision 2 (C0006 with 1 specimen split off C0003) keeps C0003 and C0006 apart no longer",
+    )
+    index.cluster(0.8)
+    assert set(members(index)) == {"C0002", "C0003"}
+
+
+def test_a_cluster_without_members_cannot_be_verified(index: Index) -> None:
+    index.clusters.name("C0005", "lost")
+    index.remove(kind(4))
+    with pytest.raises(UsageError, match=r"C0005 has no members that could be verified; .*clusters history C0005"):
+        index.clusters.verify("lost")
+
+
+def test_a_split_that_would_take_out_single_specimens_alone_says_so(index: Index) -> None:
+    index.clusters.move(kind(1, 0), "C0001")
+    with pytest.raises(UsageError, match=r"but for 1 specimen, each on its own.* stay with the rest: try a higher"):
+        index.clusters.split("C0001", threshold=0.8)
+    index.clusters.split("C0002", kind(1, 1))
+    with pytest.raises(UsageError, match="C0006 has 1 specimen: there is nothing to split"):
+        index.clusters.split("C0006", threshold=0.8)
+
+
+def test_clusters_with_members_are_proposed_first(index: Index) -> None:
+    index.clusters.name("C0001", "Danaus plexippus")
+    index.clusters.name("C0005", "Danaus plexipus")
+    index.remove(kind(4))
+    with pytest.raises(UsageError, match="near it are C0004, C0003, C0002;"):
+        index.clusters.show("C0009")
+    with pytest.raises(UsageError, match="near it are Danaus plexippus, Danaus plexipus;"):
+        index.clusters.show("danaus plexipu")
+
+
+def test_how_much_of_an_id_is_needed_is_said(index: Index) -> None:
+    with pytest.raises(UsageError, match=r"beginning of 6 ids, such as kind2-0000 and kind2-0005: .* 10 characters"):
+        index.clusters.move("kind2", "C0001")
+    with pytest.raises(UsageError, match="beginning of an id has at least 4 characters"):
+        index.clusters.move("kin", "C0001")
+
+
 def test_a_name_that_another_cluster_has_is_remarked_on(index: Index) -> None:
     index.clusters.name("C0003", "Danaus")
     assert "clusters merge C0004 C0003" in index.clusters.name("C0004", "danaus").remarks[0]
@@ -109,7 +211,7 @@ def test_merge_and_undo(index: Index) -> None:
     add(index, 1, range(EACH, EACH + 3))
     assert index.cluster(0.8).events[0].kind == "grew"
     assert len(members(index)["C0001"]) == 3 * EACH + 3
-    assert index.clusters.undo().words == "decision 1 undone: C0002 and C0003 merged into C0001"
+    assert index.clusters.undo().words == "decision 1 (C0002 and C0003 merged into C0001) no longer holds"
     assert members(index)["C0002"] == kind(1, *range(EACH + 3))
     index.remove(kind(1, *range(EACH, EACH + 3)))
     index.cluster(0.8)
@@ -200,7 +302,7 @@ def test_undo_of_what_later_decisions_rest_on_says_so(index: Index) -> None:
     index.clusters.move(kind(0, 4), "C0006")
     done = index.clusters.undo(1)
     assert 'decision 2 (C0006 named "Danaus") still holds, and keeps C0006' in done.remarks
-    assert "1 specimen stay where decision 3 put them" in done.remarks[-1]
+    assert "1 specimen stays where decision 3 put it" in done.remarks
     assert members(index)["C0006"] == kind(0, 4)
     assert index.sql("SELECT name FROM clusters WHERE id = 'C0006'").rows == (("Danaus",),)
 
@@ -211,8 +313,8 @@ def test_undo_takes_back_the_last_that_holds(index: Index) -> None:
     index.clusters.merge("C0002", "C0003")
     index.clusters.move(kind(4, 0), "C0001")
     assert index.clusters.undo(2).kind == "undo"
-    assert index.clusters.undo().words.startswith("decision 3 undone")
-    assert index.clusters.undo().words.startswith("decision 1 undone")
+    assert index.clusters.undo().words.startswith("decision 3 (1 specimen moved to C0001) no longer")
+    assert index.clusters.undo().words.startswith('decision 1 (C0001 named "a") no longer')
     assert everything(index)[:2] == before[:2]
     with pytest.raises(UsageError, match="no decision to undo"):
         index.clusters.undo()
@@ -239,7 +341,7 @@ def test_a_dry_run_does_nothing_and_says_what_it_would_do(index: Index) -> None:
         (clusters.verify("C0001", dry_run=True), 0),
         (clusters.apart("C0001", "C0002", dry_run=True), 0),
     ):
-        assert (done.dry_run, done.number, done.changed) == (True, 1, changed)
+        assert (done.dry_run, done.number, done.undo, done.changed) == (True, None, None, changed)
     assert (everything(index), index.clusters.decisions()) == before
 
 
@@ -316,6 +418,12 @@ def test_show(index: Index) -> None:
         (lambda c: c.verify([]), "say which"),
         (lambda c: c.apart("C0001", "c1"), "from itself"),
         (lambda c: c.name("C0001", "x" * 201), "at most 200"),
+        *[(lambda c, name=n: c.name("C0001", name), "reads as the id") for n in ("C0001", "c9", " C0003 ", "C123456")],
+        *[
+            (lambda c, name=n: c.name("C0001", name), "control characters")
+            for n in ("a\x1b[1mb", "\x07", "\u202eb", "\ud800")
+        ],
+        (lambda c: c.split("C0001", threshold=1.0), "falls wholly apart into single specimens at 1: try a lower"),
     ],
 )
 def test_wrong_use_says_what_is_wrong_and_decides_nothing(index: Index, wrong: object, says: str) -> None:

@@ -91,9 +91,20 @@ def cluster(
                 f"the largest cluster holds {share:.0%}: chains of look-alikes; try a higher threshold, "
                 "or --linkage complete"
             )
+    _remark_other_parameters(shared, result)
     shared.answer(result, lambda: _show_clusters(result))
     if result.verification is not None and not result.verification.equal:
         click.get_current_context().exit(2)
+
+
+def _remark_other_parameters(shared: Shared, result: ClusterResult) -> None:
+    """Who gave no options may have meant the last ones."""
+    if result.before is None or any(map(_given, ("threshold", "method", "linkage", *_DENSITY))):
+        return
+    now = {"method": result.method, **{name: getattr(result, name) for name in _DENSITY}}
+    if result.before != now:
+        options = [f"--{name.replace('_', '-')} {value}" for name, value in result.before.items() if name != "method"]
+        shared.remark(f"the run before was another: `morphoindex cluster {' '.join(options)}` does that again")
 
 
 def _show_clusters(result: ClusterResult) -> None:

@@ -114,7 +114,8 @@ def merge(shared: Shared, into: str, others: tuple[str, ...], dry_run: bool) -> 
 @click.argument("cluster")
 @click.argument("members", nargs=-1, metavar="[ID|PATH]...")
 @click.option("--threshold", type=float, metavar="COSINE",
-              help="Instead of naming members: cut it at this cosine. The largest part stays.")  # fmt: skip
+              help="Instead of naming members: cut it at this cosine. The largest part stays, and so do single "
+              "specimens that hang together with nothing.")  # fmt: skip
 @_dry_run
 @shared
 def split(shared: Shared, cluster: str, members: tuple[str, ...], threshold: float | None, dry_run: bool) -> None:
@@ -201,7 +202,7 @@ def _tell(shared: Shared, done: Decided) -> None:
     def tell() -> None:
         moved = f" {render.count(done.changed, 'specimen')} {'would change' if done.dry_run else 'changed'} cluster."
         lead = "Would be decided" if done.dry_run else f"Decision {done.number}"
-        back = f" Undo: `{done.undo}`." if done.undo and not done.dry_run else ""
+        back = f" Undo: `{done.undo}`." if done.undo else ""
         render.line(f"{lead}: {done.words}.{moved if done.changed else ''}{back}")
         for remark in done.remarks:
             render.line(f"Note: {remark}.", "yellow")

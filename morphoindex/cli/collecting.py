@@ -144,6 +144,10 @@ def _render_added(result: AddResult, dry_run: bool, labels: str | None) -> None:
         f"Added {render.count(result.added, 'specimen')}{aside} in {result.seconds:.1f} s{rate}. "
         f"The index holds {render.count(result.specimens, 'specimen')}."
     )
+    if result.added and result.not_clustered:
+        render.line(
+            f"{result.not_clustered:,} of its specimens are not clustered yet: `morphoindex cluster` does that."
+        )
     if result.labels_unused:
         what = render.count(result.labels_unused, "row of the table", "rows of the table")
         met = "the pattern fits none of the files" if "{" in (labels or "") else f"{what} met no file"

@@ -23,7 +23,7 @@ def report(shared: Shared, kind: str, format_: str | None, out: Path | None) -> 
 
     \b
     overview      clusters with their labels, label counts, reasons of refusals
-    assignments   one row a path: path, id, cluster, probability, labels
+    assignments   one row a path: path, id, cluster, its name, verified, probability, labels
     embeddings    ids, paths and vectors
     ingest        one row for every path ever seen: state, reason, size, time
     """
@@ -60,9 +60,13 @@ def _overview(shared: Shared) -> None:
             f"{render.count(result.specimens, 'specimen')}, {render.count(len(result.clusters), 'cluster')}, {run}"
         )
         column = result.label or "label"
-        rows = [(c.id, f"{c.size:,}", c.label, f"{c.share:.0%}" if c.label else "") for c in result.clusters[:_LISTED]]
+        rows = [
+            (c.id, f"{c.size:,}", c.name, c.label, f"{c.share:.0%}" if c.label else "")
+            for c in result.clusters[:_LISTED]
+        ]
         if rows:
-            render.table(("cluster", "size", f"most frequent {column}", "share"), rows, right=("size", "share"))
+            columns = ("cluster", "size", "name", f"most frequent {column}", "share")
+            render.table(columns, rows, right=("size", "share"))
         if len(result.clusters) > _LISTED:
             render.line(f"… and {len(result.clusters) - _LISTED:,} smaller clusters")
         for name, values in result.labels.items():
@@ -80,7 +84,9 @@ def _overview(shared: Shared) -> None:
 @click.argument("statement")
 @shared
 def sql(shared: Shared, statement: str) -> None:
-    """Ask the catalog in SQL (DuckDB): tables specimens, paths, clusters, runs. Read-only, and only the index.
+    """Ask the catalog in SQL (DuckDB). Read-only, and only the index.
+
+    There are the views specimens, paths, clusters, runs, events and decisions.
 
     \b
     morphoindex sql 'SELECT species, count(*) FROM specimens GROUP BY ALL'

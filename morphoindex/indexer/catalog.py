@@ -188,6 +188,10 @@ class Catalog:
         )  # fmt: skip
         return list(found.rows)
 
+    def not_clustered(self) -> int:
+        """How many specimens have come since the last clustering run."""
+        return int(self._one("SELECT count(*) FROM specimen WHERE probability IS NULL"))
+
     def standings(self) -> dict[str, Membership]:
         """Where every specimen stands, by id."""
         found = self.query("SELECT id, cluster, grouped, probability FROM specimen")

@@ -12,11 +12,14 @@ from morphoindex.indexer.clustering.decisions import (
     Merge,
     Move,
     Name,
+    Numbered,
     Split,
     Undo,
     Verify,
     mentions,
     placed,
+    resting_on,
+    standing,
 )
 from morphoindex.indexer.clustering.events import Event
 from morphoindex.indexer.history import History, Run
@@ -29,10 +32,13 @@ NOISE, REMOVED = "noise", "removed"
 def decisions_in_words(history: History) -> tuple[HistoryEntry, ...]:
     """All decisions, first to last."""
     undone = {one.decision.of for one in history.decisions if isinstance(one.decision, Undo)}
-    return tuple(
-        HistoryEntry(one.time, in_words(one.decision), None, one.number, one.number in undone)
-        for one in history.decisions
-    )
+    there = {one.number: one for one in history.decisions}
+    entries = []
+    for one in history.decisions:
+        of = there.get(one.decision.of) if isinstance(one.decision, Undo) else None
+        words = undone_in_words(of) if of else in_words(one.decision)
+        entries.append(HistoryEntry(one.time, words, None, one.number, one.number in undone))
+    return tuple(entries)
 
 
 def life(history: History, cluster: str) -> tuple[HistoryEntry, ...]:
@@ -94,7 +100,53 @@ def in_words(decision: Decision) -> str:
         case Apart(clusters):
             return f"{listed(clusters)} told apart"
         case Undo(of):
-            return f"decision {of} undone"
+            return f"decision {of} no longer holds"
+
+
+def undone_in_words(one: Numbered) -> str:
+    """What an undo comes to: "decision 2 (C0002 merged into C0001) no longer holds"."""
+    return f"decision {one.number} ({in_words(one.decision)}) no longer holds"
+
+
+def consequences(before: History, after: History) -> list[str]:
+    """What else the last decision comes to: former ones that act no longer, names that are others, or nothing."""
+    last, old, new = after.decisions[-1], before.rulings, after.rulings
+    if old == new:
+        undone = "the rest of what was decided comes to the same"
+        return [f"nothing changes: {undone if isinstance(last.decision, Undo) else 'that held already'}"]
+    if isinstance(last.decision, Undo):
+        names = sorted(c for c in {*old.names, *new.names} if old.names.get(c) != new.names.get(c))
+        return [f'{c} is named "{new.names[c]}" now' if c in new.names else f"{c} has no name now" for c in names]
+    remarks = []
+    for one in standing(before.decisions):
+        if isinstance(one.decision, Apart | Split):
+            ids = {old.resolve(cluster) for cluster in mentions(one.decision)}
+            fused = [c for c in sorted(ids) if any(new.resolve(c) == new.resolve(d) for d in ids - {c})]
+            if fused:
+                remarks.append(
+                    f"decision {one.number} ({in_words(one.decision)}) keeps {listed(fused)} apart no longer"
+                )
+    return remarks
+
+
+def undo_remarks(history: History, one: Numbered) -> list[str]:
+    """What still stands of an undone decision because of later ones."""
+    remarks = []
+    for later in resting_on(history.decisions, one.number):
+        kept = listed(sorted(mentions(later.decision) & mentions(one.decision)))
+        remarks.append(f"decision {later.number} ({in_words(later.decision)}) still holds, and keeps {kept}")
+    mine = placed(one.decision)
+    over = Counter(
+        later.number
+        for later in standing(history.decisions)
+        if later.number > one.number
+        for specimen in placed(later.decision)
+        if specimen in mine
+    )
+    for number, count in sorted(over.items()):
+        stay = "stays where decision {} put it" if count == 1 else "stay where decision {} put them"
+        remarks.append(f"{specimens(count)} {stay.format(number)}")
+    return remarks
 
 
 def listed(words: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.chronicle import NOISE as NOWHERE
-from morphoindex.indexer.chronicle import decisions_in_words, in_words, listed, specimens
+from morphoindex.indexer.chronicle import consequences, decisions_in_words, listed, specimens, undo_remarks
 from morphoindex.indexer.clustering.decisions import (
     Apart,
     Decision,
@@ -24,8 +24,6 @@ from morphoindex.indexer.clustering.decisions import (
     Undo,
     Verify,
     mentions,
-    placed,
-    resting_on,
     standing,
 )
 from morphoindex.indexer.clustering.labels import NOISE
@@ -47,12 +45,15 @@ from morphoindex.indexer.portraits import (
     Register,
     cluster_history,
     list_clusters,
+    reads_as_id,
     show_cluster,
 )
 from morphoindex.indexer.results import ClusterDetail, ClusterHistory, ClusterList, Decided, Decisions
 from morphoindex.indexer.specimen import Specimen
 
 _LONGEST = 200  # characters of a name
+_JOINERS = "\u200c\u200d"  # cannot be seen, but belong to words of several scripts
+_WHERE = "`morphoindex clusters history {}` tells where they went"
 Targets = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
@@ -105,12 +106,10 @@ class Clusters:
         """Give a cluster a name; an empty one takes its name away.
 
         Raises:
-            UsageError: there is no such cluster, or the name is too long.
+            UsageError: there is no such cluster; or the name is too long, reads as an id, or holds what is no text.
         """
         register = Register.of(self._index)
-        words = " ".join(name.split())
-        if len(words) > _LONGEST:
-            raise UsageError(f"a name has at most {_LONGEST} characters, this one {len(words)}")
+        words = _usable(name)
         named = register.find_present(cluster)
         same = [c for c, n in register.history.rulings.names.items() if n.casefold() == words.casefold() and c != named]
         remarks = (
@@ -136,7 +135,7 @@ class Clusters:
             raise UsageError(f"{goal} cannot be merged into itself")
         names = register.history.rulings.names
         lost = [f'{c} ("{names[c]}")' for c in merged if c in names and goal in names and names[c] != names[goal]]
-        remarks = [f'{listed(lost)} is called "{names[goal]}" now'] if lost else []
+        remarks = [f'{listed(lost)} {"is" if len(lost) == 1 else "are"} called "{names[goal]}" now'] if lost else []
         return self._decide(register, Merge(goal, merged), remarks, dry_run)
 
     def split(
@@ -200,9 +199,12 @@ class Clusters:
         chosen: list[str] = []
         for target in _several(targets):
             cluster = register.means(target)
-            chosen += self._members(cluster) if cluster else self._resolve([target])
+            here = self._members(cluster) if cluster else self._resolve([target])
+            if not here:
+                raise UsageError(f"{cluster} has no members that could be verified; {_WHERE.format(cluster)}")
+            chosen += here
         if not chosen:
-            raise UsageError("say which specimens or clusters to verify, ones with members")
+            raise UsageError("say which specimens or clusters to verify")
         there = self._index.collection.get(list(dict.fromkeys(chosen)))
         loose = [one.id for one in there.values() if one.cluster is None]
         if loose:
@@ -237,33 +239,30 @@ class Clusters:
         """
         register = Register.of(self._index)
         one = _to_undo(register.history, number)
-        return self._decide(
-            register, Undo(one.number), _undo_remarks(register.history, one), dry_run, in_words(one.decision)
-        )
+        return self._decide(register, Undo(one.number), undo_remarks(register.history, one), dry_run)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _decide(
-        self, register: Register, decision: Decision, remarks: Sequence[str], dry_run: bool, of: str = ""
-    ) -> Decided:
+    def _decide(self, register: Register, decision: Decision, remarks: Sequence[str], dry_run: bool) -> Decided:
         """Write a decision down, and bring the memberships to it."""
         collection = self._index.collection
         one = register.history.next(decision)
-        changes = unsettled(collection, register.history.plus(one))
+        after = register.history.plus(one)
+        changes = unsettled(collection, after)
+        entry = decisions_in_words(after)[-1]
         if not dry_run:
             append_decision(self._index.journal, replace(one, went=_went(changes)))
             written = read_history(self._index.journal)
             settle(collection, written)
             take_in(collection, written)
-        final = isinstance(decision, Undo)
         return Decided(
-            number=one.number,
+            number=None if dry_run else one.number,
             kind=word_for(decision),
             clusters=tuple(sorted(mentions(decision))),
-            words=in_words(decision) + (f": {of}" if of else ""),
+            words=entry.words,
             changed=len(changes),
-            remarks=tuple(remarks),
-            undo=None if final else f"morphoindex clusters undo {one.number}",
+            remarks=(*remarks, *consequences(register.history, after)),
+            undo=None if dry_run or isinstance(decision, Undo) else f"morphoindex clusters undo {one.number}",
             dry_run=dry_run,
         )
 
@@ -283,7 +282,7 @@ class Clusters:
         loaded = self._index.collection.load(Compare("cluster", "=", cluster))
         parts = _cut(loaded.specimens, loaded.matrix, threshold)
         if len(parts) < 2:
-            raise UsageError(f"{cluster} does not come apart at {threshold:g}: try a higher threshold")
+            raise UsageError(_uncut(cluster, len(loaded.specimens), len(parts[0]) if parts else 0, threshold))
         return parts[1:]
 
 
@@ -300,6 +299,33 @@ def _cut(members: Sequence[Specimen], matrix: NDArray[np.float32], threshold: fl
         if label != NOISE:
             parts[label].append(member.id)
     return sorted((tuple(sorted(part)) for part in parts.values()), key=lambda part: (-len(part), part))
+
+
+def _uncut(cluster: str, size: int, largest: int, threshold: float) -> str:
+    """Why a cluster of this size is not split by a threshold that leaves at most one part of two and more."""
+    if size < 2:
+        return f"{cluster} has {specimens(size)}: there is nothing to split"
+    if not largest:
+        return f"{cluster} falls wholly apart into single specimens at {threshold:g}: try a lower threshold"
+    if largest == size:
+        return f"{cluster} does not come apart at {threshold:g}: try a higher threshold"
+    return (
+        f"{cluster} does not come apart at {threshold:g} but for {specimens(size - largest)}, each on its own, "
+        "and such stay with the rest: try a higher threshold, or name the members to take out"
+    )
+
+
+def _usable(name: str) -> str:
+    """A name as it is kept: `"  Danaus\n plexippus"` -> "Danaus plexippus"; a UsageError where it cannot be kept."""
+    words = " ".join(name.split())
+    if len(words) > _LONGEST:
+        raise UsageError(f"a name has at most {_LONGEST} characters, this one {len(words)}")
+    unseen = [letter for letter in words if not letter.isprintable() and letter not in (" ", *_JOINERS)]
+    if unseen:
+        raise UsageError(f"a name is text that can be seen, without control characters such as {unseen[0]!r}")
+    if reads_as_id(words):
+        raise UsageError(f"{words!r} reads as the id of a cluster, which a name may not: nobody could tell them apart")
+    return words
 
 
 def _went(changes: Iterable[Unsettled]) -> dict[str, dict[str, int]]:
@@ -334,21 +360,3 @@ def _to_undo(history: History, number: int | None) -> Numbered:
         )
         raise UsageError(f"decision {number} was undone by decision {by}")
     return found
-
-
-def _undo_remarks(history: History, one: Numbered) -> list[str]:
-    """What still stands of an undone decision because of later ones."""
-    remarks = []
-    for later in resting_on(history.decisions, one.number):
-        kept = listed(sorted(mentions(later.decision) & mentions(one.decision)))
-        remarks.append(f"decision {later.number} ({in_words(later.decision)}) still holds, and keeps {kept}")
-    mine = placed(one.decision)
-    over = Counter(
-        later.number
-        for later in standing(history.decisions)
-        if later.number > one.number
-        for specimen in placed(later.decision)
-        if specimen in mine
-    )
-    remarks += [f"{specimens(count)} stay where decision {number} put them" for number, count in sorted(over.items())]
-    return remarks

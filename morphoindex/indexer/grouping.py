@@ -93,6 +93,7 @@ def cluster(
         neighbours=words_for(forest),
         recall=round(forest.recall(), 4),
         verification=verify(forest, parameters, labels) if again else None,
+        before={"method": history.runs[-1].method, **history.runs[-1].parameters} if history.runs else None,
         seconds=round(time.perf_counter() - start, 3),
         **parameters.used(),
     )

@@ -106,6 +106,7 @@ class Index:
             changed=counts.changed,
             gone=counts.gone,
             labels_unused=len(labels_of.unused()) if labels_of and not dry_run else 0,
+            not_clustered=self._session.collection.catalog.not_clustered(),
         )
 
     def add_embeddings(
@@ -140,7 +141,10 @@ class Index:
         self._session.collection.store.optimize()
         seconds = time.perf_counter() - start
         rate = round((added + known) / seconds, 1)
-        return AddResult(added, known, 0, (), self._session.collection.catalog.specimens(), round(seconds, 3), rate)
+        catalog = self._session.collection.catalog
+        return AddResult(
+            added, known, 0, (), catalog.specimens(), round(seconds, 3), rate, not_clustered=catalog.not_clustered()
+        )
 
     def remove(
         self, targets: str | Iterable[str] = (), *, without_file: bool = False, dry_run: bool = False

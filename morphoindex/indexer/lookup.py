@@ -30,14 +30,15 @@ def resolve(collection: Collection, roots: Roots, target: str) -> str:
         return target
     catalog = collection.catalog
     if len(target) >= _SHORTEST:
-        found = catalog.query(
-            "SELECT id FROM specimen WHERE starts_with(id, ?) ORDER BY id LIMIT 3", target.lower()
-        ).rows
-        if len(found) == 1:
-            return str(found[0][0])
-        if found:
+        asked = "SELECT count(*), min(id), max(id) FROM specimen WHERE starts_with(id, ?)"
+        number, first, last = catalog.query(asked, target.lower()).rows[0]
+        if number == 1:
+            return str(first)
+        if number:
+            least = 1 + next(i for i, letter in enumerate(last) if first[i : i + 1] != letter)
             raise UsageError(
-                f"{target!r} is the beginning of several ids, such as {found[0][0]} and {found[1][0]}: give more of it"
+                f"{target!r} is the beginning of {number:,} ids, such as {first} and {last}: "
+                f"give at least {least} characters of it"
             )
     folder, name = os.path.split(os.path.abspath(target))
     path = os.path.join(os.path.realpath(folder), name)
@@ -46,7 +47,8 @@ def resolve(collection: Collection, roots: Roots, target: str) -> str:
         entry = catalog.ledger([(root, key)])[0] if key else None
         if entry and entry.id and entry.state == "present":
             return entry.id
-    raise UsageError(f"{target!r} is neither a specimen of this index nor a file that is in it")
+    short = f"; the beginning of an id has at least {_SHORTEST} characters" if len(target) < _SHORTEST else ""
+    raise UsageError(f"{target!r} is neither a specimen of this index nor a file that is in it{short}")
 
 
 def search(index: Host, query: str, k: int, where: str | None) -> SearchResult:

@@ -41,17 +41,20 @@ class Register:
     Attributes:
         history: of the clusters.
         known: all ids that were ever given.
+        present: those with members now.
     """
 
     history: History
     known: frozenset[str]
+    present: frozenset[str]
 
     @classmethod
     def of(cls, index: Desk) -> Register:
         """The register of an index as it is now."""
         there = index.collection.catalog.query("SELECT DISTINCT cluster FROM specimen WHERE cluster IS NOT NULL")
         history = read_history(index.journal)
-        return cls(history, history.used.union(row[0] for row in there.rows))
+        present = frozenset(row[0] for row in there.rows)
+        return cls(history, history.used | present, present)
 
     def find(self, text: str) -> str:
         """The id of a cluster, given as "C0003", "c3" or by its name.
@@ -68,7 +71,7 @@ class Register:
             raise UsageError(f"{listed(named)} have the name {text!r}: give the id")
         if named:
             return named[0]
-        near = _near(text, int(number[1]) if number else None, self.known, sorted(names.values()))
+        near = self._near(text, int(number[1]) if number else None)
         hint = f"near it are {', '.join(near)}; " if near else ""
         raise UsageError(f"there is no cluster {text!r}: {hint}`morphoindex clusters list` shows those there are")
 
@@ -102,6 +105,24 @@ class Register:
             f"{cluster} was merged into {into} by decision {by}: name that one, or take the merge back with "
             f"`morphoindex clusters undo {by}`"
         )
+
+    def _near(self, text: str, number: int | None) -> list[str]:
+        """A few ids or names that may have been meant, those of clusters with members first."""
+        absent = sorted(self.known - self.present)
+        if number is not None:
+            away = {cluster: abs(int(cluster.lstrip("C") or 0) - number) for cluster in self.known}
+            return sorted(self.known, key=lambda c: (c not in self.present, away[c], c))[:3]
+        names = self.history.rulings.names
+        found: list[str] = []
+        for some in (sorted(self.present), absent):
+            written = {word.casefold(): word for word in (*some, *(names[c] for c in some if c in names))}
+            found += [written[word] for word in difflib.get_close_matches(text.casefold(), written, 3)]
+        return found[:3]
+
+
+def reads_as_id(text: str) -> bool:
+    """Whether a person who writes this means a cluster by its id: "C0003" and "c3", whether there is one or not."""
+    return _ID.fullmatch(text) is not None
 
 
 def list_clusters(index: Desk, everything: bool) -> ClusterList:
@@ -220,10 +241,3 @@ def _summary(
 def _members(index: Desk) -> dict[str, tuple[str | None, str | None]]:
     found = index.collection.catalog.query("SELECT id, cluster, grouped FROM specimen")
     return {specimen: (cluster, grouped) for specimen, cluster, grouped in found.rows}
-
-
-def _near(text: str, number: int | None, known: Collection[str], names: list[str]) -> list[str]:
-    """A few ids or names that may have been meant."""
-    if number is not None:
-        return sorted(known, key=lambda cluster: (abs(int(cluster.lstrip("C") or 0) - number), cluster))[:3]
-    return difflib.get_close_matches(text, [*names, *sorted(known)], 3)

@@ -24,6 +24,7 @@ FORMATS = {
     "ingest": ("csv", "parquet", "json"),
     "embeddings": ("npz", "parquet"),
 }
+_ASSIGNED = ("path", "id", "cluster", "cluster_name", "verified", "probability")
 _BATCH = 2048
 
 
@@ -51,17 +52,26 @@ def write_report(index: Host, kind: str, format: str, out: Path) -> int:
 
 
 def assignments(index: Host) -> tuple[list[str], Iterator[list[Any]]]:
-    """Columns, and one row a present path: its cluster and all labels. Specimens without a path have an empty one."""
-    columns = label_columns(index.labels, reserved=("path", "id", "cluster", "probability"))
+    """Columns, and one row a present path: its cluster and all labels. Specimens without a path have an empty one.
+
+    Holds the names of clusters and the verified specimens in memory.
+    """
+    columns = label_columns(index.labels, reserved=_ASSIGNED)
+    catalog = index.collection.catalog
+    names = dict(catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
+    put = dict(catalog.query("SELECT id, cluster FROM curated").rows)
 
     def rows() -> Iterator[list[Any]]:
         for specimens in index.collection.scroll():
             for specimen in specimens:
                 labels = [specimen.labels.get(label) for label in columns]
+                cluster = specimen.cluster
+                verified = cluster is not None and put.get(specimen.id) == cluster
+                name = names.get(cluster) if cluster else None
                 for path in _paths(index, specimen):
-                    yield [path, specimen.id, specimen.cluster, specimen.probability, *labels]
+                    yield [path, specimen.id, cluster, name, verified, specimen.probability, *labels]
 
-    return ["path", "id", "cluster", "probability", *columns.values()], rows()
+    return [*_ASSIGNED, *columns.values()], rows()
 
 
 def overview(index: Host) -> Overview:
@@ -72,7 +82,8 @@ def overview(index: Host) -> Overview:
     clusters = catalog.query(
         f"WITH counted AS (SELECT cluster, {value} AS label, count(*) AS members FROM specimen "
         "WHERE cluster IS NOT NULL GROUP BY cluster, label) "
-        "SELECT cluster, sum(members) OVER mine AS size, label, members / size FROM counted "
+        "SELECT cluster, sum(members) OVER mine AS size, label, members / size, name "
+        "FROM counted LEFT JOIN lineage USING (cluster) "
         "WINDOW mine AS (PARTITION BY cluster) QUALIFY row_number() OVER (PARTITION BY cluster ORDER BY label IS NULL, "
         "members DESC, label) = 1 ORDER BY size DESC, cluster"
     )
@@ -91,7 +102,8 @@ def overview(index: Host) -> Overview:
         parameters=", ".join(f"{k} {v}" for k, v in json.loads(runs[-1][1]).items()) if runs else "",
         label=described,
         clusters=tuple(
-            LabelledCluster(name, int(size), label, float(share)) for name, size, label, share in clusters.rows
+            LabelledCluster(cluster, int(size), label, float(share), name)
+            for cluster, size, label, share, name in clusters.rows
         ),
         labels={label: tuple((str(v), int(n)) for v, n in rows) for label, rows in counts.items()},
         refused=tuple((str(reason), int(n)) for reason, n in refused.rows),
@@ -107,7 +119,7 @@ def _ledger(index: Host) -> tuple[list[str], Iterator[list[Any]]]:
 
 def _write_table(index: Host, kind: str, format: str, out: Path) -> int:
     columns, rows = assignments(index) if kind == "assignments" else _ledger(index)
-    types = {"probability": "DOUBLE", "size": "BIGINT", "mtime_ns": "BIGINT"}
+    types = {"verified": "BOOLEAN", "probability": "DOUBLE", "size": "BIGINT", "mtime_ns": "BIGINT"}
     declared = ", ".join(f"{identifier(column)} {types.get(column, 'VARCHAR')}" for column in columns)
     how = {"csv": "FORMAT csv, HEADER", "parquet": "FORMAT parquet", "json": "FORMAT json, ARRAY true"}[format]
     with duckdb.connect() as connection:

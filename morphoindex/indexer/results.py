@@ -22,6 +22,7 @@ class AddResult:
     """What `add` did: `added` counts new specimens, `known` and `moved` paths, `specimens` the index afterwards.
 
     `changed` files have other content than before; `gone` paths lie in the folders no longer: their specimens stay.
+    `not_clustered` specimens of the index have come since the last clustering run.
     """
 
     added: int
@@ -34,6 +35,7 @@ class AddResult:
     changed: int = 0
     gone: int = 0
     labels_unused: int = 0
+    not_clustered: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class ClusterResult:
 
     `events` tell what became of the clusters since the last run. Of the `verified` specimens of the index `retention`
     is the share that is in the cluster a person put it in; 1 where there are none. `neighbours` are "exact" or
-    "approximate"; `recall` is the share of true neighbours that a sample has.
+    "approximate"; `recall` is the share of true neighbours that a sample has. `before` are method and parameters of
+    the run before, where there was one.
     """
 
     method: str
@@ -128,6 +131,7 @@ class ClusterResult:
     recall: float
     seconds: float
     verification: Verification | None = None
+    before: Mapping[str, Any] | None = None
     threshold: float | None = None
     linkage: str | None = None
     min_cluster_size: int | None = None
@@ -209,12 +213,16 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class LabelledCluster:
-    """A cluster with the value that most of its members have in the first label column, and the share that has it."""
+    """A cluster with the value that most of its members have in the first label column, and the share that has it.
+
+    `name` is what a person called it.
+    """
 
     id: str
     size: int
     label: str | None
     share: float
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -316,15 +324,16 @@ class Decided:
     """A decision that was made, or would be.
 
     Attributes:
-        number: by which it can be undone; kind: "name", "merge", "split", "move", "verify", "apart", "undo".
+        number: by which it can be undone; None in a dry run.
+        kind: "name", "merge", "split", "move", "verify", "apart", "undo".
         clusters: those it speaks of, new ones included.
         words: what was decided; remarks: what else a person should know.
         changed: specimens that are in another cluster now.
-        undo: the command that takes it back; None for what cannot be undone.
+        undo: the command that takes it back; None for what cannot be undone, and in a dry run.
         dry_run: nothing was done.
     """
 
-    number: int
+    number: int | None
     kind: str
     clusters: tuple[str, ...]
     words: str

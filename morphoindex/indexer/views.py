@@ -10,9 +10,14 @@ import duckdb
 
 COLUMNS = (
     "id", "sha256", "width", "height", "format", "bytes", "time", "camera", "latitude", "longitude", "notes",
-    "cluster", "probability", "added",
+    "cluster", "cluster_name", "verified", "probability", "added",
 )  # fmt: skip
 """What a specimen has besides its labels; a label of such a name becomes the column `label_<name>`."""
+_FROM_HISTORY = {
+    "cluster_name": "lineage.name",
+    "verified": "coalesce(curated.cluster = specimen.cluster, false)",
+}
+"""Columns of a specimen that follow from what people decided."""
 _HISTORY = {
     "runs": "SELECT run, * EXCLUDE (run) FROM run",
     "events": "SELECT * FROM event",
@@ -33,8 +38,11 @@ def make_views(connection: duckdb.DuckDBPyConnection, labels: Sequence[str]) -> 
         f", json_extract_string(labels, {literal(json_path(label))}) AS {identifier(column)}"
         for label, column in label_columns(labels).items()
     )
-    plain = ", ".join(identifier(column) for column in COLUMNS)
-    connection.execute(f"CREATE OR REPLACE VIEW specimens AS SELECT {plain}{labelled} FROM specimen")
+    plain = ", ".join(f"{_FROM_HISTORY.get(c, f'specimen.{identifier(c)}')} AS {identifier(c)}" for c in COLUMNS)
+    connection.execute(
+        f"CREATE OR REPLACE VIEW specimens AS SELECT {plain}{labelled} FROM specimen "
+        "LEFT JOIN lineage ON lineage.cluster = specimen.cluster LEFT JOIN curated ON curated.id = specimen.id"
+    )
     connection.execute(
         f"CREATE OR REPLACE VIEW paths AS SELECT * EXCLUDE (rank) FROM ({records()}) QUALIFY row_number() "
         "OVER (PARTITION BY root, path ORDER BY rank DESC, seen DESC, id DESC) = 1"
