@@ -120,6 +120,15 @@ def test_a_damaged_graph_is_made_anew_and_said(folder: Path, said: list[str]) ->
         assert_as_from_scratch(index, threshold=0.8)
 
 
+def test_what_takes_long_is_said(folder: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "_QUICK", 120 * 120 - 1)
+    with morphoindex.open(folder, say=said.append) as index:
+        index.cluster(threshold=0.8)
+        index.cluster(threshold=0.9)
+    told = [words for words in said if words.startswith("comparing")]
+    assert told == ["comparing 120 new specimens with all 120: this takes a while"]
+
+
 def test_verification_finds_a_graph_that_is_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The least and the greatest weight of an edge change places: as if an old vector had been another."""
     with morphoindex.open(folder) as index:

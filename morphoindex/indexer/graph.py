@@ -25,6 +25,7 @@ Neighbours = Literal["auto", "exact", "approximate"]
 APPROXIMATE_FROM = 300_000
 """Specimens from which neighbours come from the store's search graph, unless a person says otherwise."""
 _PATIENCE = 1.0  # seconds of silence
+_QUICK = 4e8  # pairs of specimens that are compared before a person begins to wonder
 _READ = 2048  # vectors that are asked for at once
 _MANY = 0.2  # share of the specimens from which it is quicker to read them all than to ask for some
 
@@ -105,6 +106,8 @@ def _catch_up(forest: ClusterForest, specimens: Specimens, neighbours: Neighbour
         forest.make_exact()
     missing = sorted(stamps.keys() - set(forest.keys))
     if missing:
+        if not approximate and len(missing) * len(stamps) > _QUICK:
+            say(f"comparing {len(missing):,} new specimens with all {len(stamps):,}: this takes a while")
         matrix = _read(specimens.store, missing, len(stamps))
         forest.add(missing, matrix, _asking(specimens.store, list(stamps), say) if approximate else None)
     return bool(stale or missing)

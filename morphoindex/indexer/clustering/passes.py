@@ -55,8 +55,8 @@ class Workspace:
 
     Attributes:
         most: columns of a tile; with more of them the rest of the work counts less.
-        share: what a tile may take, as a share of the vectors and lists it is made from; and
-        free: what it may always take, in distances.
+        share: how much memory a tile may take, as a share of that of the vectors and lists it is made from.
+        free: how many distances it may always have.
     """
 
     most = 256
