@@ -24,7 +24,7 @@ from morphoindex.indexer.clustering.decisions import (
 from morphoindex.indexer.clustering.events import Event
 from morphoindex.indexer.history import History, Run
 from morphoindex.indexer.results import HistoryEntry
-from morphoindex.indexer.specimen import run_cluster
+from morphoindex.indexer.specimen import Membership
 
 NOISE, REMOVED = "noise", "removed"
 
@@ -57,24 +57,24 @@ def life(history: History, cluster: str) -> tuple[HistoryEntry, ...]:
     return tuple(sorted(entries, key=lambda entry: entry.time))
 
 
-def became(history: History, members: Mapping[str, tuple[str | None, str | None]]) -> dict[str, dict[str, int]]:
+def became(history: History, members: Mapping[str, Membership]) -> dict[str, dict[str, int]]:
     """Where the last members of each cluster are that has none now: id → cluster, "noise" or "removed" → how many.
 
     Args:
         history: of the clusters.
-        members: specimen → (cluster, grouped), for all specimens of the index.
+        members: where each specimen of the index stands, by id.
     """
-    present = {cluster for cluster, _ in members.values()}
+    present = {member.cluster for member in members.values()}
     last: dict[str, list[str]] = {}
     for one in history.decisions:
         if isinstance(one.decision, Split):
             last.update((part, list(specimens)) for part, specimens in one.decision.parts.items())
     last.update((cluster, list(ends[-1])) for cluster, ends in history.ends.items())
     now: dict[str, list[str]] = {}
-    for specimen, (cluster, grouped) in members.items():
-        run = run_cluster(cluster, grouped)
-        if run is not None and run != cluster and run not in present:
-            now.setdefault(run, []).append(specimen)
+    for member in members.values():
+        run = member.run_cluster
+        if run is not None and run != member.cluster and run not in present:
+            now.setdefault(run, []).append(member.id)
     last.update(now)
     return {
         cluster: dict(Counter(_place(members, specimen) for specimen in specimens).most_common())
@@ -177,8 +177,8 @@ def event_in_words(event: Event) -> str:
     return f"{event.cluster} {_OWN[event.kind](event)}"
 
 
-def _place(members: Mapping[str, tuple[str | None, str | None]], specimen: str) -> str:
-    return (members[specimen][0] or NOISE) if specimen in members else REMOVED
+def _place(members: Mapping[str, Membership], specimen: str) -> str:
+    return (members[specimen].cluster or NOISE) if specimen in members else REMOVED
 
 
 def _of_event(event: Event, cluster: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.labels import NOISE, Selection
 from morphoindex.indexer.graph import Neighbours
-from morphoindex.indexer.results import SweepResult, SweepStep, Verification
+from morphoindex.indexer.results import SweepResult, Verification
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.dendrogram import Dendrogram
@@ -87,10 +87,9 @@ def sweep(forest: ClusterForest, thresholds: Sequence[float]) -> SweepResult:
 
     for threshold in thresholds:
         Parameters(threshold)
-    steps = steps_of(forest.dendrogram(), thresholds) if len(forest) else ()
     return SweepResult(
         specimens=len(forest),
-        steps=tuple(SweepStep(step.threshold, step.clusters, step.singles, step.largest) for step in steps),
+        steps=steps_of(forest.dendrogram(), thresholds) if len(forest) else (),
         neighbours=words_for(forest),
         recall=round(forest.recall(), 4),
     )

@@ -21,7 +21,7 @@ from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.journal import Journal
 from morphoindex.indexer.labels import telling
 from morphoindex.indexer.results import ClusterDetail, ClusterHistory, ClusterList, ClusterSummary, Member
-from morphoindex.indexer.views import json_path, literal
+from morphoindex.indexer.views import described_clusters
 
 _ID = re.compile(r"[Cc]0*(\d+)")
 
@@ -129,15 +129,7 @@ def list_clusters(index: Desk, everything: bool) -> ClusterList:
     """See `Clusters.list`."""
     history, catalog = read_history(index.journal), index.collection.catalog
     column = telling(index.labels)
-    value = f"json_extract_string(labels, {literal(json_path(column))})" if column else "NULL"
-    found = catalog.query(
-        f"WITH counted AS (SELECT cluster, {value} AS label, count(*) AS members FROM specimen "
-        "WHERE cluster IS NOT NULL GROUP BY cluster, label), "
-        "first AS (SELECT cluster, label, members FROM counted QUALIFY row_number() OVER (PARTITION BY cluster "
-        "ORDER BY label IS NULL, members DESC, label) = 1) "
-        "SELECT id, name, size, verified, label, members / size, since FROM clusters JOIN first ON id = cluster "
-        "ORDER BY size DESC, id"
-    )
+    found = catalog.query(described_clusters(column))
     rows = [
         ClusterSummary(cluster, name, size, verified, label, float(share) if label else 0.0, since, "present", None, {})
         for cluster, name, size, verified, label, share, since in found.rows
@@ -211,13 +203,13 @@ def _absent(index: Desk, history: History, present: Collection[str], everything:
     if not ids:
         return []
     since = dict(index.collection.catalog.query("SELECT cluster, since FROM lineage").rows)
-    ends = became(history, _members(index))
+    ends = became(history, index.collection.catalog.standings())
     rows = [_summary(history, cluster, since, ends) for cluster in ids]
     return sorted(rows, key=lambda row: (row.state, row.id))
 
 
 def _absent_one(index: Desk, history: History, cluster: str) -> ClusterSummary:
-    return _summary(history, cluster, {}, became(history, _members(index)))
+    return _summary(history, cluster, {}, became(history, index.collection.catalog.standings()))
 
 
 def _summary(
@@ -236,8 +228,3 @@ def _summary(
         merged_into=into,
         became=ends.get(cluster, {}),
     )
-
-
-def _members(index: Desk) -> dict[str, tuple[str | None, str | None]]:
-    found = index.collection.catalog.query("SELECT id, cluster, grouped FROM specimen")
-    return {specimen: (cluster, grouped) for specimen, cluster, grouped in found.rows}

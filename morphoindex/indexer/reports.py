@@ -17,7 +17,7 @@ from morphoindex.indexer.labels import telling
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.results import LabelledCluster, Overview
 from morphoindex.indexer.specimen import Specimen
-from morphoindex.indexer.views import identifier, json_path, label_columns, literal
+from morphoindex.indexer.views import described_clusters, identifier, json_path, label_columns, literal
 
 FORMATS = {
     "assignments": ("csv", "parquet", "json"),
@@ -78,15 +78,7 @@ def overview(index: Host) -> Overview:
     """The index at a glance; see `Index.overview`."""
     catalog, labels = index.collection.catalog, index.labels
     described = telling(labels)
-    value = f"json_extract_string(labels, {literal(json_path(described))})" if described else "NULL"
-    clusters = catalog.query(
-        f"WITH counted AS (SELECT cluster, {value} AS label, count(*) AS members FROM specimen "
-        "WHERE cluster IS NOT NULL GROUP BY cluster, label) "
-        "SELECT cluster, sum(members) OVER mine AS size, label, members / size, name "
-        "FROM counted LEFT JOIN lineage USING (cluster) "
-        "WINDOW mine AS (PARTITION BY cluster) QUALIFY row_number() OVER (PARTITION BY cluster ORDER BY label IS NULL, "
-        "members DESC, label) = 1 ORDER BY size DESC, cluster"
-    )
+    clusters = catalog.query(described_clusters(described))
     counts = {
         label: catalog.query(
             f"SELECT json_extract_string(labels, {literal(json_path(label))}) AS value, count(*) FROM specimen "
@@ -102,8 +94,8 @@ def overview(index: Host) -> Overview:
         parameters=", ".join(f"{k} {v}" for k, v in json.loads(runs[-1][1]).items()) if runs else "",
         label=described,
         clusters=tuple(
-            LabelledCluster(cluster, int(size), label, float(share), name)
-            for cluster, size, label, share, name in clusters.rows
+            LabelledCluster(cluster, size, label, float(share), name)
+            for cluster, name, size, _, label, share, _ in clusters.rows
         ),
         labels={label: tuple((str(v), int(n)) for v, n in rows) for label, rows in counts.items()},
         refused=tuple((str(reason), int(n)) for reason, n in refused.rows),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from morphoindex.indexer.clustering.events import Event
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.clustering.cutting import Step
 
 
 @dataclass(frozen=True)
@@ -91,21 +94,11 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class SweepStep:
-    """What a threshold would give: clusters of two and more, specimens in none, the size of the largest cluster."""
-
-    threshold: float
-    clusters: int
-    singles: int
-    largest: int
-
-
-@dataclass(frozen=True)
 class SweepResult:
     """What several thresholds would give; nothing is changed by asking."""
 
     specimens: int
-    steps: tuple[SweepStep, ...]
+    steps: tuple[Step, ...]
     neighbours: str
     recall: float
 

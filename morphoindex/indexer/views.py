@@ -68,6 +68,23 @@ def records(asked: str = "") -> str:
     )
 
 
+def described_clusters(label: str | None) -> str:
+    """A query for the clusters, from large to small, with the label that most of the members that have one have.
+
+    Its columns: id, name, size, verified, label (NULL where none has one, or no label column is asked for), the share
+    of members that have it, since.
+    """
+    value = f"json_extract_string(labels, {literal(json_path(label))})" if label else "NULL"
+    return (
+        f"WITH counted AS (SELECT cluster, {value} AS label, count(*) AS members FROM specimen "
+        "WHERE cluster IS NOT NULL GROUP BY cluster, label), "
+        "first AS (SELECT cluster, label, members FROM counted QUALIFY row_number() OVER (PARTITION BY cluster "
+        "ORDER BY label IS NULL, members DESC, label) = 1) "
+        "SELECT id, name, size, verified, label, members / size, since FROM clusters JOIN first ON id = cluster "
+        "ORDER BY size DESC, id"
+    )
+
+
 def label_columns(labels: Sequence[str], reserved: Sequence[str] = COLUMNS) -> dict[str, str]:
     """Label → its column: `["species", "width"]` -> `{"species": "species", "width": "label_width"}`.
 

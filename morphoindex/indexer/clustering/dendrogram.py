@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoindex.indexer.clustering.kernels import inner, kernel
+from morphoindex.indexer.clustering.disjoint import root
+from morphoindex.indexer.clustering.kernels import kernel
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,6 @@ def dendrogram(
     return Dendrogram(left, right, size, np.ascontiguousarray(weight, np.float64))
 
 
-@inner
-def _find(parent: NDArray[np.int32], x: int) -> int:
-    """The root of x; each node on the way is hung under its grandparent (path halving)."""
-    while parent[x] != x:
-        parent[x] = parent[parent[x]]
-        x = parent[x]
-    return x
-
-
 @kernel
 def _join(
     a: NDArray[np.int32],
@@ -76,8 +68,8 @@ def _join(
         node[i] = i
         below[i] = 1
     for i in range(n - 1):
-        x = _find(parent, a[i])
-        y = _find(parent, b[i])
+        x = root(parent, a[i])
+        y = root(parent, b[i])
         left[i] = node[x]
         right[i] = node[y]
         if below[x] < below[y]:

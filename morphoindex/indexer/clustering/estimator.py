@@ -13,12 +13,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from morphoindex.indexer.clustering.distances import Vectors
 from morphoindex.indexer.clustering.forest import ClusterForest
-from morphoindex.indexer.clustering.intake import unit
+from morphoindex.indexer.clustering.intake import LARGEST, unit
 from morphoindex.indexer.clustering.labels import Selection, renumber
 
 Metric = Literal["euclidean", "cosine"]
 
-_LARGEST, _SMALLEST = 1e150, 1e-150  # beyond, squares leave the range of float64
+_SMALLEST = 1e-150  # below, squares leave the range of float64, as they do beyond LARGEST
 
 
 class IncrementalHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -170,8 +170,8 @@ class IncrementalHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Samples as they are kept: float64; for cosine at unit length, float32."""
         vectors: Vectors = validate_data(self, samples, reset=reset, dtype=np.float64)
         largest = np.maximum(vectors.max(axis=1), -vectors.min(axis=1))
-        if largest.max() > _LARGEST:
-            raise ValueError(f"X has values beyond {_LARGEST:g}, whose squares are too large for float64")
+        if largest.max() > LARGEST:
+            raise ValueError(f"X has values beyond {LARGEST:g}, whose squares are too large for float64")
         if self.metric == "euclidean":
             return vectors
         without = np.flatnonzero(largest < _SMALLEST)
@@ -184,7 +184,7 @@ class IncrementalHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _begin(self, k: int) -> None:
         self._whole = False
         self._metric = self.metric
-        self._forest = ClusterForest(k, unit=False)
+        self._forest = ClusterForest(k, unit=self.metric == "cosine")
         self._contents, self._copies = [], Counter()
 
     def _add(self, vectors: Vectors) -> None:

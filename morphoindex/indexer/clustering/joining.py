@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from morphoindex.indexer.clustering.disjoint import root
 from morphoindex.indexer.clustering.distances import pair_before
-from morphoindex.indexer.clustering.kernels import inner, kernel
+from morphoindex.indexer.clustering.kernels import kernel
 
 
 @kernel
@@ -19,17 +20,7 @@ def components(ends: NDArray[np.int32], parent: NDArray[np.int32]) -> None:
         if x != y:
             parent[max(x, y)] = min(x, y)
     for i in range(len(parent)):
-        parent[i] = root(parent, i)
-
-
-@inner
-def root(parent: NDArray[np.int32], i: np.int32 | int) -> np.int32:
-    """The root of i in a forest of parents; halves the path to it."""
-    x = np.int32(i)
-    while parent[x] != x:
-        parent[x] = parent[parent[x]]
-        x = parent[x]
-    return x
+        parent[i] = root(parent, np.int32(i))
 
 
 @kernel
@@ -65,7 +56,7 @@ def join(
             best[i] = -1
             weight[i] = beyond[i] = np.inf
         for i in range(n):
-            x = root(parent, i)
+            x = root(parent, np.int32(i))
             size = known[i]
             if size < n - 1:
                 beyond[x] = min(beyond[x], max(core[i], far[i, size - 1]) if size else 0.0)

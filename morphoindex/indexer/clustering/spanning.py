@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from morphoindex.indexer.clustering.disjoint import root
 from morphoindex.indexer.clustering.distances import Vectors, distance, pair_before, prefetch
 from morphoindex.indexer.clustering.kernels import inner, kernel
 
@@ -255,13 +256,7 @@ def kruskal(
         else:
             i, j, d, w = ends[c, 0], ends[c, 1], lengths[c], weights[c]
             c += 1
-        x, y = np.int32(i), np.int32(j)
-        while parent[x] != x:
-            parent[x] = parent[parent[x]]
-            x = parent[x]
-        while parent[y] != y:
-            parent[y] = parent[parent[y]]
-            y = parent[y]
+        x, y = root(parent, np.int32(i)), root(parent, np.int32(j))
         if x == y:
             continue
         left, right = top[x], top[y]
