@@ -93,6 +93,7 @@ def growth(vectors: Callable[[int], np.ndarray], sizes: list[int], rounds: int, 
                 old = len(forest)
                 new, everything = x[old : old + m], x[: old + m]
                 product.append(min(timed(lambda: new @ everything.T) for _ in range(3)))
+                time.sleep(0.2)  # until the threads of BLAS have gone to sleep: they spin, on our cores
                 keys = keys_for(old, old + m)
 
                 def grow(keys: list[str] = keys, new: np.ndarray = new) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import morphoindex.indexer.clustering.forest as forest_module
 from morphoindex.errors import IndexDamaged, IndexNotFound, UsageError
+from morphoindex.indexer.clustering import verification
 from morphoindex.indexer.clustering.distances import distances
 from morphoindex.indexer.clustering.forest import FILE, ClusterForest
 from morphoindex.indexer.clustering.intake import unit
@@ -115,6 +116,8 @@ def test_trees_are_those_of_brute_force_after_any_history(
 ) -> None:
     forest = ClusterForest(ks, neighbours)
     forest._workspace.most = data.draw(st.integers(1, 40), label="tile")
+    least = data.draw(st.integers(1, 6), label="least of a crowd")
+    forest._workspace.crowd = least, least + data.draw(st.integers(0, 30), label="more in a crowd")
     here: dict[str, np.ndarray] = {}
     start = 0
     while start < len(vectors):
@@ -140,6 +143,7 @@ def test_order_and_batches_do_not_matter(kind: str, seed: int, data: st.DataObje
     n = 700  # beyond the first groups of rows, where the lists are found by bounds
     vectors = cloud(kind, n, 12, seed)
     once, later = ClusterForest((4, 7)), ClusterForest((4, 7))
+    later._workspace.crowd = 2, data.draw(st.integers(2, 400))
     once.add([key(i) for i in range(n)], vectors)
     order = np.random.default_rng(seed).permutation(n)
     cuts = sorted(data.draw(st.lists(st.integers(0, n), max_size=6)))
@@ -149,6 +153,25 @@ def test_order_and_batches_do_not_matter(kind: str, seed: int, data: st.DataObje
     later.add([key(i) for i in range(0, n, 9)], vectors[::9])
     for k in (0, 4, 7):
         assert tree_of(once, k) == tree_of(later, k)
+
+
+@pytest.mark.parametrize("crowd", [(16, 256), (2, 4)])
+def test_specimens_that_meet_crowds_find_the_edges_that_count(crowd: tuple[int, int]) -> None:
+    rng = np.random.default_rng(7)
+    centres = rng.standard_normal((12, 6))
+    vectors = centres[rng.integers(0, 12, 2600)] + rng.standard_normal((2600, 6)) * rng.uniform(0.01, 0.4, (2600, 1))
+    forest = ClusterForest((0, 5))  # more than one piece of rows, more than one group of new ones
+    forest._workspace.crowd = crowd
+    forest.add([key(i) for i in range(1100)], vectors[:1100])
+    forest.add([key(i) for i in range(1100, 2600)], vectors[1100:])
+    forest.remove([key(i) for i in range(0, 2600, 50)])
+    for k in (0, 5):
+        reference = verification.brute_force(forest.vectors, forest.ids, k)
+        assert sorted(zip(*np.sort([forest.tree(k).a, forest.tree(k).b], axis=0).tolist(), strict=True)) == sorted(
+            zip(*np.sort([reference.a, reference.b], axis=0).tolist(), strict=True)
+        )
+        assert np.array_equal(forest.tree(k).weight, reference.weight)
+        assert np.array_equal(forest.core(k), reference.core)
 
 
 def test_lists_hold_the_nearest_others() -> None:

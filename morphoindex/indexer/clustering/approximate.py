@@ -12,8 +12,9 @@ from morphoindex.indexer.clustering.intake import BLOCK
 from morphoindex.indexer.clustering.joining import components
 from morphoindex.indexer.clustering.kernels import kernel
 from morphoindex.indexer.clustering.neighbours import Lists, insert
-from morphoindex.indexer.clustering.passes import Workspace, pairs
+from morphoindex.indexer.clustering.passes import pairs
 from morphoindex.indexer.clustering.rows import Rows
+from morphoindex.indexer.clustering.tiles import Workspace
 from morphoindex.indexer.clustering.trees import Edges, Tree, merge
 
 NearestKeys = Callable[[Vectors, int], Sequence[Sequence[str]]]
@@ -97,7 +98,7 @@ def recall(rows: Rows, k: int, workspace: Workspace, seed: int = 0) -> float:
     step = workspace.batch_size(rows)
     for start in range(0, len(sample), step):
         batch = sample[start : start + step]
-        tile, _ = workspace.tile(rows, batch)
+        tile = workspace.tile(rows, batch)
         tile.squared[batch, np.arange(len(batch))] = np.inf
         reach = np.partition(tile.squared, k - 1, axis=0)[k - 1] + rows.points.margin
         lengths = rows.far[batch, :k] ** 2
@@ -124,7 +125,7 @@ def _outward(rows: Rows, parent: NDArray[np.int32], workspace: Workspace) -> Edg
     step = workspace.batch_size(rows)
     for start in range(0, len(chosen), step):
         batch = chosen[start : start + step].astype(np.int32)
-        tile, _ = workspace.tile(rows, batch)
+        tile = workspace.tile(rows, batch)
         tile.squared[parent[:, np.newaxis] == parent[batch]] = np.inf
         found.append(pairs(points, np.column_stack([batch, tile.squared.argmin(axis=0).astype(np.int32)])))
     edges = Edges.joined(found)

@@ -18,22 +18,9 @@ Vectors = NDArray[Any]
 Row = np.int32 | int
 
 
-_PIECE = 2048  # rows
-
-
 def chord(cosine: float) -> float:
     """Euclidean distance of two unit vectors: 1.0 -> 0.0, 0.5 -> 1.0, -1.0 -> 2.0."""
     return float(np.sqrt(max(0.0, 2.0 - 2.0 * cosine)))
-
-
-def tile(vectors: Vectors, batch: Vectors, out: Vectors) -> None:
-    """Inner products of all vectors [n, d] with those of a batch [m, d], into `out` [n, m]. O(n m d), by BLAS.
-
-    Piece by piece: what BLAS packs for a call grows with its longest side.
-    """
-    for start in range(0, len(vectors), _PIECE):
-        piece = slice(start, start + _PIECE)
-        np.matmul(vectors[piece], batch.T, out=out[piece])
 
 
 def margin(dim: int, square: float, dtype: np.dtype[np.floating]) -> float:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from morphoindex.indexer.clustering.growing import TOGETHER, Group
 from morphoindex.indexer.clustering.joining import components, join
-from morphoindex.indexer.clustering.passes import Workspace, find_lists
+from morphoindex.indexer.clustering.passes import find_lists
 from morphoindex.indexer.clustering.rows import Rows
-from morphoindex.indexer.clustering.trees import EMPTY, NONE, Edges, Tree, attach, merge, seed
+from morphoindex.indexer.clustering.tiles import Workspace
+from morphoindex.indexer.clustering.trees import EMPTY, Edges, Tree, merge, seed
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,7 @@ def refill(rows: Rows, needed: int, workspace: Workspace) -> NDArray[np.int32]:
     for start in range(0, len(short), step):
         batch = short[start : start + step]
         rows.clear_lists(batch)
-        tile, least = workspace.tile(rows, batch)
-        find_lists(rows.points, rows.lists, tile, least)
+        find_lists(rows.points, rows.lists, workspace.tile(rows, batch))
     return short
 
 
@@ -63,11 +64,13 @@ def joined(rows: Rows, edges: Edges, core: NDArray[np.float64]) -> Parts:
 
 def whole(rows: Rows, parts: Parts, workspace: Workspace) -> Tree:
     """The tree, with the rest attached to the largest part as if it were new. O(c n d) for c rows of it."""
-    points = rows.points
-    trunk = parts.trunk
+    points, trunk = rows.points, parts.trunk
     tree = merge(EMPTY, points.ids, parts.core, [trunk]) if len(trunk.length) else seed(parts.start)
     step = workspace.batch_size(rows)
-    for begin in range(0, len(parts.rest), step):
-        tile, _ = workspace.tile(rows, parts.rest[begin : begin + step])
-        tree = attach(tree, points, parts.core, tile, NONE)
+    for begin in range(0, len(parts.rest), max(step, TOGETHER)):
+        members = parts.rest[begin : begin + max(step, TOGETHER)]
+        group = Group(members, {0: tree}, {0: parts.core}, points, workspace.crowd)
+        for start in range(0, len(members), step):
+            group.meet(workspace.tile(rows, members[start : start + step], None, group.crowds, group.count))
+        tree = group.attached()[0]
     return tree

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoindex.indexer.clustering.distances import Vectors, distance, id_before
+from morphoindex.indexer.clustering.blocks import PIECE, STRIDE
+from morphoindex.indexer.clustering.distances import Vectors, distance, id_before, prefetch
 from morphoindex.indexer.clustering.kernels import inner, kernel
 
-GROUPS = 8
-"""Into how many groups of rows a tile is divided, for each neighbour, to bound the distance of a column's last one."""
+_AHEAD = 2  # rows
 
 
 @dataclass
@@ -29,11 +29,13 @@ class Lists:
     far: NDArray[np.float64]
     known: NDArray[np.int32]
 
-    def core(self, k: int) -> NDArray[np.float64]:
-        """Core distances float64 [n]: to the k-th nearest other specimen; with fewer others, to the farthest."""
-        n = len(self.known)
-        k = min(k, n - 1)
-        return np.ascontiguousarray(self.far[:, k - 1]) if k > 0 else np.zeros(n)
+    def core(self, k: int, rows: slice | NDArray[np.int32] = slice(None)) -> NDArray[np.float64]:
+        """Core distances float64 [r] of some rows, to the k-th nearest other specimen; of fewer, to the last.
+
+        Infinite where a list is empty.
+        """
+        k = min(k, len(self.known) - 1)
+        return np.ascontiguousarray(self.far[rows, k - 1]) if k > 0 else np.zeros(len(self.known[rows]))
 
 
 @inner
@@ -59,45 +61,22 @@ def insert(
 
 
 @kernel
-def measure(tile: Vectors, squares: Vectors, batch: NDArray[np.int32], start: int, stop: int, least: Vectors) -> None:
-    """Turn rows start … stop of a tile of inner products into squared distances, in place. O(rows m).
-
-    Args:
-        tile: [n, m], inner products in, squared distances out.
-        squares: [n], squared lengths of the vectors.
-        batch: int32 [m], the rows that the columns stand for.
-        start, stop: rows of this call.
-        least: [groups, m], the least squared distance of each column to the rows of each group, out. Rows are dealt
-            out to the groups in turn, since neighbours often arrive one after the other.
-    """
-    m = tile.shape[1]
-    own = np.empty(m, squares.dtype)
-    for c in range(m):
-        own[c] = squares[batch[c]]
-    for i in range(start, stop):
-        group = i % len(least)
-        base = squares[i]
-        for c in range(m):
-            value = base + own[c] - (tile[i, c] + tile[i, c])
-            tile[i, c] = value
-            least[group, c] = value if value < least[group, c] else least[group, c]
-
-
-@kernel
 def update_old(
     tile: Vectors, vectors: Vectors, ids: NDArray[np.uint64], batch: NDArray[np.int32], margin: float,
-    near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], start: int, stop: int,
-    fallen: NDArray[np.int32], former: NDArray[np.int32],
+    near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], rows: NDArray[np.int32],
+    fallen: NDArray[np.int32], former: NDArray[np.int32], length: NDArray[np.float64],
 ) -> int:  # fmt: skip
-    """Let the specimens of a batch into the lists of rows start … stop. O(rows m), and a distance for each that enters.
+    """Let the specimens of a batch into the lists of some rows. O(rows m), and a distance for each that enters.
 
     Args:
         tile: [n, m] squared distances.
         vectors: [n, d]; ids: uint64 [n, 2]; batch: int32 [m], rows of the columns.
         margin: of the tile (see `distances.margin`).
         near, far, known: the lists. What is not in one lies no nearer than its last entry: none holds all others.
-        fallen: int32 [stop − start], rows whose first `depth` neighbours changed, out.
-        former: int32 [stop − start, depth], those neighbours as they were, -1 where there were fewer, out.
+        rows: int32 [r], whose lists to look at; none of them is empty.
+        fallen: int32 [r], rows whose first `depth` neighbours changed, out.
+        former: int32 [r, depth], those neighbours as they were, -1 where there were fewer; length: float64 [r, depth],
+            their distances; out.
 
     Returns:
         How many rows are in `fallen`.
@@ -105,16 +84,11 @@ def update_old(
     count = 0
     m = tile.shape[1]
     depth = former.shape[1]
-    for place in range(start, stop):
-        i = np.int32(place)  # one type for all: each further one is compiled once more
-        if known[i] == 0:
-            continue
+    for place in range(len(rows)):
+        i = rows[place]
+        if place + _AHEAD < len(rows):
+            prefetch(vectors, rows[place + _AHEAD])
         bound = tile.dtype.type(far[i, known[i] - 1] ** 2 + margin)
-        found = np.int32(0)
-        for c in range(m):
-            found |= np.int32(tile[i, c] <= bound)
-        if not found:
-            continue
         noted = False
         for c in range(m):
             if not tile[i, c] <= bound:
@@ -127,6 +101,7 @@ def update_old(
                 fallen[count] = i
                 for e in range(depth):
                     former[count, e] = near[i, e] if e < known[i] else -1
+                    length[count, e] = far[i, e]
                 count += 1
                 noted = True
             insert(near, far, known, ids, i, batch[c], d)
@@ -135,32 +110,32 @@ def update_old(
 
 @kernel
 def fill_new(
-    tile: Vectors, vectors: Vectors, ids: NDArray[np.uint64], batch: NDArray[np.int32], reach: Vectors,
-    near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], start: int, stop: int,
+    tile: Vectors, blocks: Vectors, vectors: Vectors, ids: NDArray[np.uint64], batch: NDArray[np.int32],
+    reach: Vectors, near: NDArray[np.int32], far: NDArray[np.float64], known: NDArray[np.int32], start: int, stop: int,
 ) -> None:  # fmt: skip
-    """Find the lists of the columns start … stop of a tile. O(n m), exact distances for what lies within reach.
+    """Find the lists of the columns start … stop of a tile. O(n m / 16), and more for the blocks within reach.
 
     Args:
-        tile: [n, m] squared distances; vectors, ids, batch, near, far, known: as for `update_old`; the lists of the
-            columns are empty.
+        tile: [n, m] squared distances; blocks: [b, m], the least of each block of rows (see blocks.py).
+        vectors, ids, batch, near, far, known: as for `update_old`; the lists of the columns are empty.
         reach: [m], a squared distance, margin included, that at least as many others lie within as a list holds.
     """
-    within = reach[start:stop]
-    for place in range(len(tile)):
-        i = np.int32(place)
-        if not _any_within(tile[i, start:stop], within):
-            continue
+    n = len(tile)
+    for block in range(len(blocks)):
+        found = np.int32(0)
         for c in range(start, stop):
-            if tile[i, c] <= reach[c] and batch[c] != i:
-                insert(near, far, known, ids, batch[c], i, distance(vectors, batch[c], i))
-
-
-@inner
-def _any_within(row: Vectors, reach: Vectors) -> bool:
-    found = np.int32(0)
-    for c in range(len(row)):
-        found |= np.int32(row[c] <= reach[c])
-    return bool(found)
+            found |= np.int32(blocks[block, c] <= reach[c])
+        if not found:
+            continue
+        piece = block // STRIDE * PIECE
+        end = piece + PIECE if piece + PIECE < n else n
+        for c in range(start, stop):
+            if blocks[block, c] > reach[c]:
+                continue
+            for place in range(piece + block % STRIDE, end, STRIDE):
+                i = np.int32(place)  # one type for all: each further one is compiled once more
+                if tile[i, c] <= reach[c] and batch[c] != i:
+                    insert(near, far, known, ids, batch[c], i, distance(vectors, batch[c], i))
 
 
 @kernel

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.indexer.clustering.distances import Vectors
-from morphoindex.indexer.clustering.spanning import kruskal, post_order, span, thin
+from morphoindex.indexer.clustering.spanning import kruskal, post_order
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,6 @@ class Points:
     vectors: Vectors
     ids: NDArray[np.uint64]
     margin: float
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Squared distances [n, m] from all rows to a batch of them, int32 [m]."""
-
-    squared: Vectors
-    batch: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -56,6 +48,11 @@ class Edges:
         """The first of them."""
         return Edges(self.ends[:count], self.length[:count])
 
+    def distinct(self, n: int) -> Edges:
+        """Each pair of the n rows once. O(c log c)."""
+        low, high = self.ends.min(axis=1).astype(np.int64), self.ends.max(axis=1)
+        return self.where(np.unique(low * n + high, return_index=True)[1])
+
     def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Edges:
         """Those that are chosen, bool [c] or by number."""
         return Edges(self.ends[chosen], self.length[chosen])
@@ -71,7 +68,7 @@ class Tree:
     Attributes:
         a, b: int32 [s − 1], the ends of each edge.
         length: float64 [s − 1], distances; weight: float64 [s − 1], mutual reachability distances.
-        post: int32 [2 s − 1], the dendrogram in post-order (see `spanning.thin`).
+        post: int32 [2 s − 1], the dendrogram in post-order (see `walking.thin`).
     """
 
     a: NDArray[np.int32]
@@ -83,31 +80,11 @@ class Tree:
 
 _NO_ROWS, _NO_LENGTHS = np.empty(0, np.int32), np.empty(0)
 EMPTY = Tree(_NO_ROWS, _NO_ROWS, _NO_LENGTHS, _NO_LENGTHS, _NO_ROWS)
-_ROOM = 16  # edges that `thin` has room for at first, per new specimen
 
 
 def seed(row: int) -> Tree:
     """The tree of one specimen."""
     return replace(EMPTY, post=np.array([row], np.int32))
-
-
-def attach(tree: Tree, points: Points, core: NDArray[np.float64], tile: Tile, fallen: Edges) -> Tree:
-    """The minimum spanning tree of a tree's specimens and a batch. O(n m) time, O(n) memory.
-
-    Args:
-        tree: before.
-        points: all n rows.
-        core: float64 [n], core distances as they are now, none greater than when the tree was made.
-        tile: of the batch; none of it is in the tree.
-        fallen: pairs within the tree whose weight may have fallen since.
-    """
-    parts = [fallen]
-    if len(tree.post):
-        parts.append(_thinned(tree, points, core, tile))
-    within = Edges.room(len(tile.batch) - 1)
-    span(tile.squared, tile.batch, core, points.vectors, points.ids, points.margin, within.ends, within.length)
-    parts.append(within)
-    return merge(tree, points.ids, core, parts)
 
 
 def merge(tree: Tree, ids: NDArray[np.uint64], core: NDArray[np.float64], parts: list[Edges]) -> Tree:
@@ -116,7 +93,7 @@ def merge(tree: Tree, ids: NDArray[np.uint64], core: NDArray[np.float64], parts:
     changed = np.maximum(np.maximum(core[tree.a], core[tree.b]), tree.length) != tree.weight
     if changed.any():
         parts = [*parts, Edges(np.column_stack([tree.a[changed], tree.b[changed]]), tree.length[changed])]
-    together = Edges.joined(parts)
+    together = Edges.joined(parts).distinct(n)
     ends, length = together.ends, together.length
     weight = np.maximum(np.maximum(core[ends[:, 0]], core[ends[:, 1]]), length)
     order = in_order(ends, length, weight, ids)
@@ -157,16 +134,3 @@ def as_weighed(tree: Tree, core: NDArray[np.float64]) -> Edges:
     """The edges of a tree whose weight is what it was: weights only grow when specimens go, so these remain."""
     same = np.maximum(np.maximum(core[tree.a], core[tree.b]), tree.length) == tree.weight
     return Edges(np.column_stack([tree.a[same], tree.b[same]]), tree.length[same])
-
-
-def _thinned(tree: Tree, points: Points, core: NDArray[np.float64], tile: Tile) -> Edges:
-    room = _ROOM * len(tile.batch)
-    while True:
-        found = Edges.room(room)
-        count = thin(
-            tile.squared, tile.batch, tree.post, tree.a, tree.b, tree.length, tree.weight, core, points.vectors,
-            points.ids, points.margin, found.ends, found.length,
-        )  # fmt: skip
-        if count <= room:
-            return found.first(count)
-        room = count

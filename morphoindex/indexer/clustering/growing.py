@@ -1,0 +1,118 @@
+"""Specimens that are attached to spanning trees together: tile by tile, with one Kruskal at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoindex.indexer.clustering.crowds import Crowds, crowds
+from morphoindex.indexer.clustering.spanning import span
+from morphoindex.indexer.clustering.threads import together
+from morphoindex.indexer.clustering.tiles import Tile
+from morphoindex.indexer.clustering.trees import NONE, Edges, Points, Tree, merge
+from morphoindex.indexer.clustering.walking import thin
+
+TOGETHER = 512
+"""Specimens of a group, where their tiles are narrower than that."""
+_ROOM = 16  # edges that `thin` has room for at first, per new specimen
+
+
+class Group:
+    """A group of specimens on its way into the trees over all others.
+
+    What a tile leaves out stays out, though core distances fall with each further tile: an edge that is the longest of
+    a cycle now can only become shorter through a core distance that fell, and then it is among the pairs that
+    `meet` is given.
+
+    Args:
+        members: int32 [g], their rows.
+        trees: k → the tree of mutual reachability distances without them.
+        core: k → core distances float64 [n], none greater than when that tree was made.
+        points: all n rows.
+        sizes: of crowds.
+
+    Attributes:
+        core: as given, to be kept up to date in place before each `meet`; none may grow.
+        crowds: int32 [t, n], for each tree the crowds of its rows, numbered through; -1 for none.
+        count: of crowds in all.
+    """
+
+    def __init__(
+        self, members: NDArray[np.int32], trees: Mapping[int, Tree], core: Mapping[int, NDArray[np.float64]],
+        points: Points, sizes: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self.core = core
+        self._members = members
+        self._trees = trees
+        self._points = points
+        self._before = {k: core[k].copy() for k in trees if k}
+        self._fallen: list[Edges] = []
+        self._parts: dict[int, list[Edges]] = {k: [] for k in trees}
+        self._between = np.empty((len(members), len(members)), points.vectors.dtype)
+        self._met = 0
+        self._crowds: dict[int, tuple[Crowds, int]] = {}
+        self.count = 0
+        self.crowds = np.empty((len(trees), len(points.ids)), np.int32)
+        for numbered, (k, tree) in zip(self.crowds, trees.items(), strict=True):
+            found = crowds(tree.post, len(points.ids), sizes)
+            numbered[:] = np.where(found.of < 0, -1, found.of + self.count)
+            self._crowds[k] = found, self.count
+            self.count += len(found)
+
+    def meet(self, tile: Tile, fallen: Edges = NONE) -> None:
+        """Find the edges that the next members, those of a tile, may have in the trees. O(n m).
+
+        Args:
+            tile: of all rows that are there; members that come later need not be among them.
+            fallen: pairs of rows of which only one's core distance tells whether their weight has fallen.
+        """
+        start, stop = self._met, self._met + len(tile.batch)
+        self._between[:stop, start:stop] = tile.squared[self._members[:stop]]
+        self._between[start:stop, :start] = self._between[:start, start:stop].T
+        self._met = stop
+        self._fallen.append(fallen)
+        grown = [k for k, tree in self._trees.items() if len(tree.post)]
+        if grown:
+            together(lambda k: self._parts[k].append(self._reaching(k, tile)), grown)
+
+    def attached(self) -> dict[int, Tree]:
+        """The trees over all rows, once every member was met. O(n + g²)."""
+
+        def grown(k: int) -> Tree:
+            points, core = self._points, self.core[k]
+            within = Edges.room(len(self._members) - 1)
+            span(
+                self._between, self._members, core, points.vectors, points.ids, points.margin, within.ends,
+                within.length,
+            )  # fmt: skip
+            parts = [*self._parts[k], within]
+            if k:
+                parts.append(fallen(Edges.joined(self._fallen), self._before[k], core))
+            return merge(self._trees[k], points.ids, core, parts)
+
+        return dict(zip(self._trees, together(grown, self._trees), strict=True))
+
+    def _reaching(self, k: int, tile: Tile) -> Edges:
+        tree, points, (found, offset) = self._trees[k], self._points, self._crowds[k]
+        room = _ROOM * len(tile.batch)
+        while True:
+            edges = Edges.room(room)
+            count = thin(
+                tile.whole, tile.batch, len(tile.squared) + offset, tree.post, found.upper, found.begin, found.end,
+                tree.a, tree.b, tree.length, tree.weight, self.core[k], points.vectors, points.ids, points.margin,
+                edges.ends, edges.length,
+            )  # fmt: skip
+            if count <= room:
+                return edges.first(count)
+            room = count
+
+
+def fallen(edges: Edges, before: NDArray[np.float64], now: NDArray[np.float64]) -> Edges:
+    """Those edges whose mutual reachability distance has fallen, given core distances before and now, float64 [n]."""
+    a, b = edges.ends.T
+    return edges.where(
+        np.maximum(np.maximum(now[a], now[b]), edges.length)
+        < np.maximum(np.maximum(before[a], before[b]), edges.length)
+    )

@@ -1,0 +1,69 @@
+"""Kernels side by side, in threads: they run without the interpreter's lock."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from threadpoolctl import ThreadpoolController
+
+from morphoindex.indexer.cores import usable_cores
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@cache
+def workers() -> int:
+    """Threads for kernels: the cores that this process may use, at most eight."""
+    return min(8, usable_cores())
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers())
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def blas_alone() -> AbstractContextManager[Any]:
+    """Meanwhile BLAS works in the thread that calls it: its own ones spin between two products, on our cores."""
+    return cast("AbstractContextManager[Any]", _libraries().limit(limits=1, user_api="blas"))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has the pool, but none of its threads
+
+
+def together(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """Call a function for each item, in threads.
+
+    Where one fails, or the caller is interrupted, all come to their end first: they write to shared arrays.
+    """
+    first, *rest = items
+    if not rest:
+        return [function(first)]
+    futures = [_pool().submit(function, item) for item in (first, *rest)]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        wait(futures)
+
+
+def parts(n: int, even: int = 1) -> list[tuple[int, int]]:
+    """Numbers below n in one part for each worker, those that are not empty: `5` -> `[(0, 2), (2, 5)]` with two.
+
+    Args:
+        n: how many.
+        even: parts begin at multiples of this.
+    """
+    cuts = [n * worker // workers() // even * even for worker in range(workers())]
+    return [(start, stop) for start, stop in itertools.pairwise([*cuts, n]) if start < stop]
