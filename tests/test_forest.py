@@ -286,7 +286,7 @@ def test_an_interrupted_change_is_not_gone_on_with(change: str, monkeypatch: pyt
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    for name in ("find_lists", "kept_edges", "joined"):
+    for name in ("insert", "kept_edges", "joined"):
         monkeypatch.setattr(forest_module, name, interrupt)
     changes = {
         "add": lambda: forest.add(["new"], np.ones((1, 6))), "remove": lambda: forest.remove([key(3)]),

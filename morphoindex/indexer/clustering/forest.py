@@ -19,12 +19,11 @@ from morphoindex.indexer.clustering.cutting import cut
 from morphoindex.indexer.clustering.dendrogram import Dendrogram, dendrogram
 from morphoindex.indexer.clustering.distances import Vectors
 from morphoindex.indexer.clustering.forest_file import Unreadable, read, write
-from morphoindex.indexer.clustering.growing import TOGETHER, Group
+from morphoindex.indexer.clustering.growing import TOGETHER, insert
 from morphoindex.indexer.clustering.intake import BLOCK, check, check_directions, unit
 from morphoindex.indexer.clustering.labels import Selection
 from morphoindex.indexer.clustering.mending import joined, refill, whole
 from morphoindex.indexer.clustering.neighbours import Lists
-from morphoindex.indexer.clustering.passes import enlist, find_lists, limits
 from morphoindex.indexer.clustering.rows import ARRAYS, Rows, ids_of, stamps_of
 from morphoindex.indexer.clustering.tiles import Workspace
 from morphoindex.indexer.clustering.trees import EMPTY, NONE, Tree, as_weighed, kept_edges
@@ -343,7 +342,7 @@ class ClusterForest:
         self._workspace.reserve(n * min(step, n - old), rows.vectors.dtype)
         while old < n:
             until = min(n, old + max(step, TOGETHER))
-            self._insert(old, until, step)
+            self._trees = insert(rows.first(until), self._trees, old, step, self._workspace)
             old = until
 
     def _grow_anew(self) -> None:
@@ -351,33 +350,6 @@ class ClusterForest:
         if self._rows is not None:
             self._rows.clear_lists(slice(0, len(self)))
             self._grow(0)
-
-    def _insert(self, old: int, n: int, step: int) -> None:
-        """Take the rows from `old` to `n` into lists and trees, with tiles of `step`; of more, where they are few."""
-        assert self._rows is not None
-        rows = self._rows.first(n)
-        points = rows.points
-        group = Group(
-            np.arange(old, n, dtype=np.int32), self._trees, {k: rows.lists.core(k) for k in self._trees}, points,
-            self._workspace.crowd,
-        )  # fmt: skip
-        reach = np.full(n, -np.inf, rows.vectors.dtype)
-        reach[:old] = limits(points, rows.lists, slice(old))
-        while old < n:
-            stop = min(n, max(old + step, self._room + 2))
-            batch = np.arange(old, stop, dtype=np.int32)
-            part = rows.first(stop)
-            tile = self._workspace.tile(part, batch, reach, group.crowds[:, :stop], group.count)
-            reached = np.flatnonzero(tile.reached).astype(np.int32)
-            fallen = enlist(points, part.lists, tile, reached, self.min_samples[-1])
-            find_lists(points, part.lists, tile)
-            changed = np.concatenate([reached, batch])
-            reach[changed] = limits(points, part.lists, changed)
-            for k, core in group.core.items():
-                core[changed] = part.lists.core(k, changed)
-            group.meet(tile, fallen)
-            old = stop
-        self._trees = group.attached()
 
     def _graft(self, old: int, near: NearestKeys) -> None:
         """Take the rows from `old` on into lists and trees by proposed neighbours."""

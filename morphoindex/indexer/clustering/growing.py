@@ -8,15 +8,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.indexer.clustering.crowds import Crowds, crowds
+from morphoindex.indexer.clustering.passes import enlist, find_lists, limits
+from morphoindex.indexer.clustering.rows import Rows
 from morphoindex.indexer.clustering.spanning import span
 from morphoindex.indexer.clustering.threads import together
-from morphoindex.indexer.clustering.tiles import Tile
+from morphoindex.indexer.clustering.tiles import Tile, Workspace
 from morphoindex.indexer.clustering.trees import NONE, Edges, Points, Tree, merge
 from morphoindex.indexer.clustering.walking import thin
 
 TOGETHER = 512
 """Specimens of a group, where their tiles are narrower than that."""
 _ROOM = 16  # edges that `thin` has room for at first, per new specimen
+
+
+def insert(rows: Rows, trees: Mapping[int, Tree], old: int, step: int, workspace: Workspace) -> dict[int, Tree]:
+    """Take the last rows into the lists, and into trees over the `old` ones before them. O(m n d) for m new of n.
+
+    Args:
+        rows: all n; the lists of the new ones are empty.
+        trees: k → the tree of mutual reachability distances.
+        old: n − m, none or more than a list has room for.
+        step: specimens of a tile. The first of all are taken together until no list holds all others: that its last
+            entry bounds what is not in it holds from there on.
+        workspace: for tiles.
+    """
+    points, least = rows.points, rows.near.shape[1] + 2
+    core = {k: rows.lists.core(k) for k in trees}
+    group = Group(np.arange(old, rows.count, dtype=np.int32), trees, core, points, workspace.crowd)
+    reach = np.full(rows.count, -np.inf, rows.vectors.dtype)
+    reach[:old] = limits(points, rows.lists, slice(old))
+    while old < rows.count:
+        batch = np.arange(old, min(rows.count, max(old + step, least)), dtype=np.int32)
+        old += len(batch)
+        there = rows.first(old)
+        tile = workspace.tile(there, batch, reach, group.crowds[:, :old], group.count)
+        reached = np.flatnonzero(tile.reached).astype(np.int32)
+        fallen = enlist(points, there.lists, tile, reached, max(trees))
+        find_lists(points, there.lists, tile)
+        changed = np.concatenate([reached, batch])
+        reach[changed] = limits(points, there.lists, changed)
+        for k in core:
+            core[k][changed] = there.lists.core(k, changed)
+        group.meet(tile, fallen)
+    return group.attached()
 
 
 class Group:
