@@ -127,3 +127,17 @@ def test_a_provider_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert Encoder(path).provider in onnxruntime.get_available_providers()
     with pytest.raises(UsageError, match=r"NoSuchProvider is not there; this onnxruntime has .*CPU"):
         Encoder(path, provider="NoSuchProvider")
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there is CUDA here")
+def test_cuda_asked_for_and_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_encoder(tmp_path / "e.onnx")
+    monkeypatch.setenv("MORPHOINDEX_PROVIDER", "cuda")
+    assert Encoder(path, provider="cpu").provider == "CPUExecutionProvider"
+    with pytest.raises(UsageError, match=r"CUDAExecutionProvider is not there; .* `pip install 'morphoindex\[gpu\]'`"):
+        Encoder(path)
+
+
+def test_what_a_file_does_not_say_is_known(tmp_path: Path) -> None:
+    assert Encoder(make_encoder(tmp_path / "e.onnx", name="mean")).info.unstated == ("fit", "resampling")
+    assert Encoder(find_encoder(DEFAULT)).info.unstated == ()

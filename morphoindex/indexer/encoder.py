@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,10 +16,14 @@ from morphoindex.errors import EncoderError, EncoderInvalid, RuntimeMissing, Usa
 from morphoindex.indexer.images import Fit, Resampling, fit
 
 DEFAULT = "insect-128"
-_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # the first that is there is used
+PROVIDER = "MORPHOINDEX_PROVIDER"
+_PROVIDERS = {
+    "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider", "cpu": "CPUExecutionProvider"
+}  # fmt: skip
 _MEMORY = 256 << 20  # bytes of activations that the batches of all workers together may take
 _ACTIVATIONS = 20  # times the input, as float32: what a convolutional network holds at its widest
-_MOST = {"CPUExecutionProvider": 32, "CUDAExecutionProvider": 256}
+_MOST = {"CPUExecutionProvider": 32, "CUDAExecutionProvider": 256, "TensorrtExecutionProvider": 256}
+_MEMORY_ON_CARD = 4 << 30  # the same of a graphics card, which all workers share
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class EncoderInfo:
         fit: how a photograph is brought to that size: "squash", "crop" or "letterbox".
         resampling: the filter, such as "bicubic".
         about: the rest of its metadata: source, licence, training data.
+        unstated: those of name, fit and resampling that the file does not say, so that the usual is assumed.
     """
 
     name: str
@@ -43,6 +49,7 @@ class EncoderInfo:
     fit: Fit
     resampling: Resampling
     about: dict[str, str]
+    unstated: tuple[str, ...] = ()
 
 
 class Encoder:
@@ -52,34 +59,40 @@ class Encoder:
         path: the ONNX file.
         workers: how many threads will call `embed` at once; on CPUs each call then uses one core, so that
             decoding and inference never fight for them.
-        provider: an ONNX Runtime provider; by default CUDA where it is there, else the CPU.
+        provider: "cpu", "cuda", "tensorrt" or the name of another provider of ONNX Runtime; by default the one that
+            the environment variable MORPHOINDEX_PROVIDER names, else CUDA where it is there, else the CPU.
 
     Raises:
         RuntimeMissing: onnxruntime is not installed.
         EncoderInvalid: the file is not an encoder of the contract.
-        UsageError: the provider is not there.
+        UsageError: the provider that was asked for is not there, or does not start.
     """
 
     def __init__(self, path: Path, workers: int = 1, provider: str | None = None) -> None:
-        runtime = _runtime()
+        runtime, provider = _runtime(), provider or os.environ.get(PROVIDER)
         content = _read(path)
-        self.provider = _choose_provider(runtime, provider)
+        providers = _choose_providers(runtime, provider)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self._session = runtime.InferenceSession(content, options, providers=[self.provider])
+            self._session = runtime.InferenceSession(content, options, providers=providers)
         except Exception as error:  # onnxruntime raises a dozen classes that share no base
             raise EncoderInvalid(f"{path.name} is not an ONNX file that runs here: {_brief(error)}") from error
+        self.provider: str = self._session.get_providers()[0]
+        if provider is not None and self.provider != providers[0]:
+            raise UsageError(f"{providers[0]} is installed but does not start here; this machine runs {self.provider}")
         self.info = _describe(path, content, self._session)
         floats = self.info.height * self.info.width * 3 * 4 * _ACTIVATIONS
-        self.batch = int(np.clip(_MEMORY // (floats * max(workers, 1)), 1, _MOST.get(self.provider, 32)))
+        memory = _MEMORY if self.provider == "CPUExecutionProvider" else _MEMORY_ON_CARD
+        self.batch = int(np.clip(memory // (floats * max(workers, 1)), 1, _MOST.get(self.provider, 32)))
 
     @property
     def place(self) -> str:
         """Where it runs, in words."""
-        return {"CPUExecutionProvider": "the CPU", "CUDAExecutionProvider": "CUDA"}.get(self.provider, self.provider)
+        names = {"cpu": "the CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
+        return next((names[short] for short, name in _PROVIDERS.items() if name == self.provider), self.provider)
 
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring a photograph [H, W, 3] to the encoder's own size, with its own filter."""
@@ -98,7 +111,7 @@ class Encoder:
             EncoderError: the runtime failed.
             EncoderInvalid: the vectors are neither unit length nor zero.
         """
-        parts = [self._run(pixels[start : start + self.batch]) for start in range(0, len(pixels), self.batch)]
+        parts = [self._halving(pixels[start : start + self.batch]) for start in range(0, len(pixels), self.batch)]
         vectors = np.concatenate(parts) if parts else np.empty((0, self.info.dim), np.float32)
         with np.errstate(invalid="ignore", over="ignore"):
             lengths = np.linalg.norm(vectors, axis=1)
@@ -107,15 +120,30 @@ class Encoder:
             raise EncoderInvalid(f"{self.info.name} gives vectors that are not of unit length: export it again")
         return vectors, good
 
-    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The vectors of one batch as they come, whatever they are: uint8 [n, height, width, 3] -> float32 [n, dim].
+
+        Raises:
+            EncoderError: the runtime failed.
+        """
         try:
-            return cast("NDArray[np.float32]", self._session.run(["embedding"], {"pixels": pixels})[0])
+            binding = self._session.io_binding()  # results stay on the card until all of them are there
+            binding.bind_cpu_input("pixels", np.ascontiguousarray(pixels))
+            binding.bind_output("embedding")
+            self._session.run_with_iobinding(binding)
+            return cast("NDArray[np.float32]", binding.copy_outputs_to_cpu()[0])
         except Exception as error:  # see above
+            raise EncoderError(f"{self.info.name} failed: {_brief(error)}") from error
+
+    def _halving(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            return self.run(pixels)
+        except EncoderError:
             if len(pixels) == 1:
-                raise EncoderError(f"{self.info.name} failed: {_brief(error)}") from error
+                raise
         half = len(pixels) // 2  # most likely out of memory: try with less at once
         self.batch = max(1, min(self.batch, half))
-        return np.concatenate([self._run(pixels[:half]), self._run(pixels[half:])])
+        return np.concatenate([self._halving(pixels[:half]), self._halving(pixels[half:])])
 
 
 def find_encoder(name_or_path: str) -> Path:
@@ -150,13 +178,15 @@ def _runtime() -> Any:
     return onnxruntime
 
 
-def _choose_provider(runtime: Any, wanted: str | None) -> str:
+def _choose_providers(runtime: Any, wanted: str | None) -> list[str]:
+    """The one that is wanted, and what runs the operators that it has not."""
     there = runtime.get_available_providers()
-    if wanted is None:
-        return next(provider for provider in _PROVIDERS if provider in there)
-    if wanted not in there:
-        raise UsageError(f"{wanted} is not there; this onnxruntime has {', '.join(there)}")
-    return wanted
+    cuda, cpu = _PROVIDERS["cuda"], _PROVIDERS["cpu"]
+    first = (cuda if cuda in there else cpu) if wanted is None else _PROVIDERS.get(wanted.lower(), wanted)
+    if first not in there:
+        hint = ": `pip install 'morphoindex[gpu]'` instead of `morphoindex[cpu]` brings CUDA" if first == cuda else ""
+        raise UsageError(f"{first} is not there; this onnxruntime has {', '.join(there)}{hint}")
+    return [first, *(name for name in (cuda, cpu) if name in there and name != first and first != cpu)]
 
 
 def _read(path: Path) -> bytes:
@@ -186,6 +216,7 @@ def _describe(path: Path, content: bytes, session: Any) -> EncoderInfo:
         )
     if isinstance(shape[0], int):
         raise EncoderInvalid(f"{path.name} has a fixed batch size of {shape[0]}: export it again with a dynamic one")
+    unstated = tuple(key for key in ("name", "fit", "resampling") if key not in metadata)
     mode, resampling = metadata.pop("fit", "squash"), metadata.pop("resampling", "bicubic")
     if mode not in Fit.__args__ or resampling not in Resampling.__args__:  # type: ignore[attr-defined]
         raise EncoderInvalid(f"{path.name} asks for fit {mode!r} and resampling {resampling!r}, which are not known")
@@ -198,6 +229,7 @@ def _describe(path: Path, content: bytes, session: Any) -> EncoderInfo:
         fit=cast("Fit", mode),
         resampling=cast("Resampling", resampling),
         about=metadata,
+        unstated=unstated,
     )
 
 
