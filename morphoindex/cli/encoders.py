@@ -11,7 +11,7 @@ from morphoindex.cli.options import Shared, shared
 
 @click.group()
 def encoder() -> None:
-    """Look at encoders: the ONNX files that turn photographs into vectors."""
+    """Encoders: the ONNX files that turn photographs into vectors."""
 
 
 @encoder.command("list")
@@ -41,6 +41,54 @@ def show(shared: Shared, name: str) -> None:
 
     described = _described(Encoder(find_encoder(name)))
     shared.answer(described, lambda: render.table(("", ""), list(described.items())))
+
+
+@encoder.command()
+@click.argument("name", metavar="NAME|FILE")
+@shared
+@click.pass_context
+def check(ctx: click.Context, shared: Shared, name: str) -> None:
+    """Whether a file keeps the contract, and what is wrong where it does not.
+
+    Its vectors have to be finite, of unit length, the same one by one as in a batch, and the same each time.
+    """
+    from morphoindex.cli import render
+    from morphoindex.exporters.conformance import findings
+    from morphoindex.indexer.encoder import Encoder, find_encoder
+
+    opened = Encoder(find_encoder(name))
+    found = list(findings(opened))
+    wrong = [finding.wrong for finding in found if finding.wrong]
+    shared.answer(
+        {"encoder": opened.info.name, "checks": [{"what": f.what, "wrong": f.wrong or None} for f in found]},
+        lambda: render.table(("", ""), [(f.what, f"it {f.wrong}" if f.wrong else "good") for f in found]),
+    )
+    ctx.exit(1 if wrong else 0)
+
+
+@encoder.command()
+@click.argument("name", metavar="NAME|FILE")
+@click.option("--provider", metavar="P", help="cpu, cuda, tensorrt. Default: CUDA where it is there, else the CPU.")
+@shared
+def bench(shared: Shared, name: str, provider: str | None) -> None:
+    """How many images a second it embeds on this machine, one by one and in batches of 16.
+
+    Inference alone, as `add` runs it: one thread for each worker, of which there are as many as cores.
+    """
+    from morphoindex.cli import render
+    from morphoindex.exporters.bench import rates
+    from morphoindex.indexer.encoder import find_encoder
+
+    result = rates(find_encoder(name), provider)
+    heading = f"{result.name} on {result.provider}, {render.count(result.workers, 'worker')}: batch"
+    rows = [(batch, f"{rate:,.0f}") for batch, rate in result.images_per_second.items()]
+    shared.answer(
+        {
+            "encoder": result.name, "provider": result.provider, "workers": result.workers,
+            "images_per_second": {str(batch): round(rate, 1) for batch, rate in result.images_per_second.items()},
+        },
+        lambda: render.table((heading, "images/s"), rows, right=(heading, "images/s")),
+    )  # fmt: skip
 
 
 def _described(encoder: Any) -> dict[str, Any]:
