@@ -11,7 +11,9 @@
     ├── EncoderError
     │   ├── EncoderInvalid     not an ONNX file of the contract
     │   ├── EncoderMismatch    another fingerprint than the index was built with
-    │   └── RuntimeMissing     onnxruntime is not installed
+    │   ├── CheckpointInvalid  a network's checkpoint cannot be read, or is that of another network
+    │   ├── ParityError        an encoder file does not give what the network gives that it was made from
+    │   └── RuntimeMissing     onnxruntime, or what the extra `train` brings, is not installed
     ├── EmbeddingsInvalid      vectors from elsewhere with a wrong shape, dtype, values or ids
     └── StoreError             the vector store failed or cannot be reached
 
@@ -71,8 +73,16 @@ class EncoderMismatch(EncoderError):
     """The index was built with another encoder."""
 
 
+class CheckpointInvalid(EncoderError):
+    """A network's checkpoint cannot be read, or is that of another network."""
+
+
+class ParityError(EncoderError):
+    """An encoder file does not give what the network gives that it was made from."""
+
+
 class RuntimeMissing(EncoderError):
-    """onnxruntime is not installed."""
+    """onnxruntime, or what the extra `train` brings, is not installed."""
 
 
 class EmbeddingsInvalid(MorphoindexError):

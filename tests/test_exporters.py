@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -10,10 +11,12 @@ import pytest
 from conftest import draw
 from onnx import TensorProto, helper, numpy_helper
 
+from morphoindex.errors import ParityError
 from morphoindex.indexer.encoder import Encoder
 
-# torch's exporter walks through names that torch itself has deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+if TYPE_CHECKING:
+    from morphoindex.exporters.making import Made
+
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
 
@@ -69,21 +72,21 @@ class Colours(torch.nn.Module):  # type: ignore[misc,name-defined]
         return pixels.mean(dim=(2, 3))
 
 
-def record() -> object:
-    from morphoindex.exporters.onnx_export import EncoderRecord
+def make(network: object, path: Path, side: int = 32) -> Made:
+    from morphoindex.exporters.contract import EncoderRecord
+    from morphoindex.exporters.making import make_encoder
+    from morphoindex.exporters.onnx_export import from_torch
+    from morphoindex.exporters.preparation import Preparation
 
-    return EncoderRecord(
-        name="colours", fit="crop", resampling="bilinear", source="a test", licence="CC0-1.0", training_data="none",
-        version="7",
-    )  # fmt: skip
+    record = EncoderRecord(name="colours", source="a test", licence="CC0-1.0", training_data="none", version="7")
+    return make_encoder(from_torch(network, Preparation(side, side, "crop", "bilinear")), record, path)
 
 
 def test_an_export_gives_what_torch_gives(tmp_path: Path) -> None:
-    from morphoindex.exporters.onnx_export import export_encoder
-
     probes = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8)
-    least = export_encoder(Colours(), record(), probes, tmp_path / "colours.onnx")  # type: ignore[arg-type]
-    assert least >= 0.9999
+    made = make(Colours(), tmp_path / "colours.onnx")
+    assert made.images >= 64
+    assert made.least_cosine >= 0.9999
     encoder = Encoder(tmp_path / "colours.onnx")
     assert (encoder.info.fit, encoder.info.resampling, encoder.info.about["version"]) == ("crop", "bilinear", "7")
     mean = probes.reshape(64, -1, 3).mean(axis=1)
@@ -91,8 +94,6 @@ def test_an_export_gives_what_torch_gives(tmp_path: Path) -> None:
 
 
 def test_a_failed_check_keeps_nothing(tmp_path: Path) -> None:
-    from morphoindex.exporters.onnx_export import ParityError, export_encoder
-
     class Restless(Colours):
         """Another answer at each call, as by dropout that was left on."""
 
@@ -104,9 +105,8 @@ def test_a_failed_check_keeps_nothing(tmp_path: Path) -> None:
             self.calls += 1
             return super().forward(pixels) * torch.tensor([1.0, float(self.calls), -3.0])
 
-    probes = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8)
-    with pytest.raises(ParityError):
-        export_encoder(Restless(), record(), probes, tmp_path / "restless.onnx")  # type: ignore[arg-type]
+    with pytest.raises(ParityError, match=r"least cosine between torch and the fp32 file is -?\d\.\d+, below 0\.9999"):
+        make(Restless(), tmp_path / "restless.onnx")
     assert list(tmp_path.iterdir()) == []
 
 

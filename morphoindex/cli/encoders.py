@@ -6,12 +6,16 @@ from typing import Any
 
 import click
 
+from morphoindex.cli.exporting import import_
 from morphoindex.cli.options import Shared, shared
 
 
 @click.group()
 def encoder() -> None:
     """Encoders: the ONNX files that turn photographs into vectors."""
+
+
+encoder.add_command(import_)
 
 
 @encoder.command("list")

@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from morphoindex.exporters.onnx_export import EncoderRecord, export_encoder
+from morphoindex.exporters.contract import EncoderRecord
+from morphoindex.exporters.making import make_encoder
+from morphoindex.exporters.onnx_export import from_torch
+from morphoindex.exporters.preparation import Preparation
 from morphoindex.exporters.student import Student, StudentSettings
 from morphoindex.exporters.targets import fit_projection
 from morphoindex.exporters.training import TrainingSettings, train_student
@@ -36,18 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shape = StudentSettings(dimensions=targets.shape[1])  # fewer where the teacher has fewer
     record = EncoderRecord(
         name=options.name,
-        fit="squash",
-        resampling="bicubic",
         source=options.source,
         licence=options.licence,
         training_data=options.training_data,
         version=options.version,
     )
+    preparation = Preparation(views.student_size, views.student_size, "squash", "bicubic")  # the student does the rest
     probes = probe_images(cache, views.student_size)
 
     def save(student: Student, samples: int) -> None:
-        least = export_encoder(student, record, probes, options.out)
-        print(f"wrote {options.out} after {samples} samples, least cosine to torch {least:.6f}", flush=True)
+        made = make_encoder(from_torch(student, preparation), record, options.out, photographs=list(probes))
+        print(f"wrote {made.file} after {samples} samples, least cosine to torch {made.least_cosine:.6f}", flush=True)
 
     started = time.monotonic()
     train_student(cache, targets, shape, settings, options.cache, save)
