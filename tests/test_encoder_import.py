@@ -249,7 +249,8 @@ def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path) -> 
     import sys
 
     network(tmp_path / "n.onnx")
-    for package, command in {"onnx": ["import", "n.onnx", "--mean", "0", "--std", "1"]}.items():
+    for package, command in {"onnx": ["import", "n.onnx", "--mean", "0", "--std", "1"],
+                             "torch": ["export", "dino", "--from", "n"]}.items():  # fmt: skip
         program = (
             f"import sys; sys.modules[{package!r}] = None\n"
             f"from morphoindex.cli.main import run\nrun(['encoder', *{command!r}])"

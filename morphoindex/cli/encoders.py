@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from morphoindex.cli.exporting import import_
+from morphoindex.cli.exporting import export, import_
 from morphoindex.cli.options import Shared, shared
 
 
@@ -15,6 +15,7 @@ def encoder() -> None:
     """Encoders: the ONNX files that turn photographs into vectors."""
 
 
+encoder.add_command(export)
 encoder.add_command(import_)
 
 

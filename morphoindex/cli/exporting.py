@@ -55,6 +55,46 @@ def _making(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+@click.group()
+def export() -> None:
+    """Make an encoder file from a trained network.
+
+    The file is compared with the network on at least 64 images, and kept only if both agree. Needs the extra `train`.
+    """
+
+
+@export.command()
+@click.option("--from", "source", required=True, metavar="HUB_ID|FOLDER", help="Such as facebook/dinov2-small.")
+@click.option(
+    "--pooling",
+    type=click.Choice(("cls", "cls+mean")),
+    default="cls",
+    show_default=True,
+    help="CLS alone, or CLS and the mean of the patches (twice as long).",
+)
+@_making
+def dino(shared: Shared, source: str, pooling: Any, size: int | None, **options: Any) -> None:
+    """DINO, DINOv2, DINOv3, or another ViT of transformers."""
+    with _train_extra():
+        from morphoindex.exporters.dino import load_dino
+
+        _make(shared, load_dino(source, size, pooling), source, **options)
+
+
+@export.command()
+@click.option(
+    "--from", "source", required=True, metavar="FILE|FOLDER|HUB_ID",
+    help="Weights of torchvision or timm (.pth, .safetensors), or a ResNet of transformers.",
+)  # fmt: skip
+@_making
+def resnet18(shared: Shared, source: str, size: int | None, **options: Any) -> None:
+    """ResNet18 of torchvision, timm or transformers, fine-tuned or not; its classifier is left out."""
+    with _train_extra():
+        from morphoindex.exporters.resnet import load_resnet18
+
+        _make(shared, load_resnet18(source, size), source, **options)
+
+
 @click.command("import")
 @click.argument("model", metavar="MODEL.onnx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--mean", type=_Triple(), required=True, metavar="R,G,B", help="It takes (rgb - mean) / std.")
