@@ -46,7 +46,7 @@ def _making(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--fit", type=click.Choice(FITS), help="How photographs are brought to its size."),
         click.option("--resampling", type=click.Choice(FILTERS), help="The filter they are resized with."),
         click.option("--precision", type=click.Choice(("fp32", "fp16", "int8")), default="fp32", show_default=True),
-        click.option("--calibrate", metavar="FOLDER", type=click.Path(exists=True, path_type=Path),
+        click.option("--calibrate", metavar="FOLDER", type=click.Path(path_type=Path),
                      help="At least 128 photographs: half calibrate int8, the rest check it."),
         click.option("--licence", default="unstated", show_default=True, help="Of the weights; kept in the file."),
         click.option("--training-data", default="unstated", show_default=True, help="Kept in the file."),
@@ -96,7 +96,7 @@ def resnet18(shared: Shared, source: str, size: int | None, **options: Any) -> N
 
 
 @click.command("import")
-@click.argument("model", metavar="MODEL.onnx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
 @click.option("--mean", type=_Triple(), required=True, metavar="R,G,B", help="It takes (rgb - mean) / std.")
 @click.option("--std", type=_Triple(), required=True, metavar="R,G,B")
 @click.option(

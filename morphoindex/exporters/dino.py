@@ -70,7 +70,7 @@ def load_dino(source: str, size: int | None = None, pooling: Pooling = "cls") ->
     patch = network.config.patch_size
     if preparation.height % patch or preparation.width % patch:
         raise UsageError(
-            f"the patches of {source} are {patch} pixels, which do not divide {preparation.height}: give --size"
+            f"the patches of {source} are {patch} pixels, which do not divide {preparation.height}: take another --size"
         )
     processor = own_processor(source, settings, preparation, offline) if settings else None
     original = Pooled(network, pooling, interpolate=isinstance(network, ViTModel)).eval()
