@@ -183,21 +183,21 @@ class _Trial:
     def quantised(self, calibration: Sequence[Pixels]) -> Made:
         preparation, network = self.material.preparation, self.material.network
         images = preparation.normalised(np.stack([preparation.fitted(one) for one in calibration]))
-        best = ParityError("")
+        failure = ParityError("")
         for held_back in HELD_BACK:
             encoder, found = self._run(quantise(network, images, held_back), "int8")
             try:
                 made = self._made(encoder, found, "int8")
             except ParityError as error:
-                best = error
+                failure = error
                 continue
             whole, _ = self._run(network, "fp32")
             kept, speed = neighbours_kept(found, unit(self.expected)), times_as_fast(encoder, whole, self.pixels)
             return replace(made, quantised=Quantised(held_back, kept, speed))
-        raise best
+        raise failure
 
     def _run(self, network: FloatNetwork, precision: Precision) -> tuple[Encoder, Floats]:
-        path = self.place / f"{self.record.name}-{precision}.onnx"
+        path = self.place / f"{precision}.onnx"
         path.write_bytes(serialised(wrap(network, self.material.preparation, self.record)))
         encoder = Encoder(path)
         for finding in findings(encoder):
@@ -212,7 +212,7 @@ class _Trial:
                 f"the least cosine between {self.material.origin} and the {precision} file is {agreement.min():.6f}, "
                 f"below {LEAST_COSINE[precision]}, over {len(found)} images: nothing is kept"
             )
-        path = self.place / f"{self.record.name}-{precision}.onnx"
+        path = self.place / f"{precision}.onnx"
         made = Made(
             path, path.stat().st_size, encoder.info, precision, len(found), float(agreement.min()),
             float(agreement.mean()),

@@ -12,8 +12,10 @@ from torch.nn import functional
 from transformers import AutoImageProcessor
 from transformers.image_processing_utils import BaseImageProcessor
 
+from morphoindex.errors import CheckpointInvalid
 from morphoindex.exporters.judging import Floats, Pixels
 from morphoindex.exporters.preparation import Preparation, Processor, read_processor
+from morphoindex.exporters.pretrained import first_sentence
 from morphoindex.exporters.quiet import quiet
 
 Settings = dict[str, Any]
@@ -29,19 +31,26 @@ def find_settings(source: str, offline: bool) -> Settings | None:
     return cast("Settings", settings)
 
 
-def own_processor(source: str, settings: Settings, preparation: Preparation, offline: bool) -> Processor:
+def own_processor(source: str, settings: Settings, preparation: Preparation, offline: bool) -> Processor | None:
     """The processor itself, set to the preparation's size.
 
     DINOv3's needs torchvision; where that is missing its three steps (scale, resize with antialiasing, normalise) are
-    done in torch, as it does them.
+    done in torch, as it does them. None where torch cannot.
+
+    Raises:
+        CheckpointInvalid: there is no such processor in transformers.
     """
     try:
         with quiet():
             processor = AutoImageProcessor.from_pretrained(source, local_files_only=offline, trust_remote_code=False)
     except ImportError:
+        if preparation.fit != "squash" or preparation.resampling not in ("bilinear", "bicubic"):
+            return None
         return Processor(
             "its image processor's steps in torch", lambda photographs: _in_torch(photographs, preparation)
         )
+    except (OSError, ValueError) as error:
+        raise CheckpointInvalid(f"the image processor of {source} cannot be had: {first_sentence(error)}") from error
     sizes = _sizes(settings, preparation)
 
     def run(photographs: Sequence[Pixels]) -> Floats:
