@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from itertools import combinations
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 import morphoindex.indexer.clustering.forest as forest_module
 from morphoindex.errors import IndexDamaged, IndexNotFound, UsageError
@@ -19,6 +21,7 @@ from morphoindex.indexer.clustering import verification
 from morphoindex.indexer.clustering.distances import distances
 from morphoindex.indexer.clustering.forest import FILE, ClusterForest
 from morphoindex.indexer.clustering.intake import unit
+from morphoindex.indexer.clustering.threads import blas_alone
 
 
 def key(number: int) -> str:
@@ -116,7 +119,8 @@ def test_trees_are_those_of_brute_force_after_any_history(
 ) -> None:
     forest = ClusterForest(ks, neighbours)
     forest._workspace.most = data.draw(st.integers(1, 40), label="tile")
-    least = data.draw(st.integers(1, 6), label="least of a crowd")
+    forest._workspace.group = data.draw(st.integers(1, 40), label="group")
+    least = data.draw(st.integers(2, 6), label="least of a crowd")
     forest._workspace.crowd = least, least + data.draw(st.integers(0, 30), label="more in a crowd")
     here: dict[str, np.ndarray] = {}
     start = 0
@@ -143,6 +147,7 @@ def test_order_and_batches_do_not_matter(kind: str, seed: int, data: st.DataObje
     n = 700  # beyond the first groups of rows, where the lists are found by bounds
     vectors = cloud(kind, n, 12, seed)
     once, later = ClusterForest((4, 7)), ClusterForest((4, 7))
+    later._workspace.group = data.draw(st.integers(1, 600))
     later._workspace.crowd = 2, data.draw(st.integers(2, 400))
     once.add([key(i) for i in range(n)], vectors)
     order = np.random.default_rng(seed).permutation(n)
@@ -172,6 +177,45 @@ def test_specimens_that_meet_crowds_find_the_edges_that_count(crowd: tuple[int, 
         )
         assert np.array_equal(forest.tree(k).weight, reference.weight)
         assert np.array_equal(forest.core(k), reference.core)
+
+
+def test_two_masses_that_no_list_reaches_across() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((150, 8)) * 0.05
+    vectors[:60, 0] += 1  # the first group is one mass alone
+    vectors[60:, 1] += 1
+    forest = ClusterForest(70)
+    forest._workspace.group, forest._workspace.most = 20, 10
+    forest.add([key(i) for i in range(150)], vectors)
+    assert_exact(forest, {key(i): vectors[i] for i in range(150)})
+    wider = ClusterForest(3)
+    wider._workspace.group, wider._workspace.most = 20, 10
+    wider.add([key(i) for i in range(150)], vectors)
+    assert np.array_equal(wider.core(70), forest.core(70))
+
+
+def test_blas_has_its_threads_again_after_two_forests_at_once() -> None:
+    def threads() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    before = threads()
+    with blas_alone:
+        with blas_alone:
+            assert set(threads()) == {1}
+        assert set(threads()) == {1}
+    assert threads() == before
+
+    def grow(seed: int) -> None:
+        forest = ClusterForest(3)
+        for start in range(0, 400, 40):
+            forest.add([key(i) for i in range(start, start + 40)], cloud("plain", 40, 16, seed + start))
+
+    growing = [threading.Thread(target=grow, args=(seed,)) for seed in range(4)]
+    for thread in growing:
+        thread.start()
+    for thread in growing:
+        thread.join()
+    assert threads() == before
 
 
 def test_lists_hold_the_nearest_others() -> None:

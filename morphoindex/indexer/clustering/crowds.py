@@ -37,7 +37,7 @@ def crowds(post: NDArray[np.int32], n: int, sizes: tuple[int, int]) -> Crowds:
     Args:
         post: int32 [2 s − 1], the dendrogram of s of n rows in post-order (see `walking.thin`).
         n: rows.
-        sizes: the least and the greatest number of specimens in a crowd.
+        sizes: the least number of specimens in a crowd, at least 2, and the greatest.
     """
     begin, end = np.empty((2, len(post) // (2 * sizes[0]) + 1), np.int32)
     count = _find(post, *sizes, begin, end)

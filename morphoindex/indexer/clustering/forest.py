@@ -19,7 +19,7 @@ from morphoindex.indexer.clustering.cutting import cut
 from morphoindex.indexer.clustering.dendrogram import Dendrogram, dendrogram
 from morphoindex.indexer.clustering.distances import Vectors
 from morphoindex.indexer.clustering.forest_file import Unreadable, read, write
-from morphoindex.indexer.clustering.growing import TOGETHER, insert
+from morphoindex.indexer.clustering.growing import insert
 from morphoindex.indexer.clustering.intake import BLOCK, check, check_directions, unit
 from morphoindex.indexer.clustering.labels import Selection
 from morphoindex.indexer.clustering.mending import joined, refill, whole
@@ -341,7 +341,7 @@ class ClusterForest:
         n, step = len(self), self._workspace.batch_size(rows)
         self._workspace.reserve(n * min(step, n - old), rows.vectors.dtype)
         while old < n:
-            until = min(n, old + max(step, TOGETHER))
+            until = min(n, max(old + max(step, self._workspace.group), self._room + 2))
             self._trees = insert(rows.first(until), self._trees, old, step, self._workspace)
             old = until
 

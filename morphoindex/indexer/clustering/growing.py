@@ -16,8 +16,6 @@ from morphoindex.indexer.clustering.tiles import Tile, Workspace
 from morphoindex.indexer.clustering.trees import NONE, Edges, Points, Tree, merge
 from morphoindex.indexer.clustering.walking import thin
 
-TOGETHER = 512
-"""Specimens of a group, where their tiles are narrower than that."""
 _ROOM = 16  # edges that `thin` has room for at first, per new specimen
 
 
@@ -27,9 +25,9 @@ def insert(rows: Rows, trees: Mapping[int, Tree], old: int, step: int, workspace
     Args:
         rows: all n; the lists of the new ones are empty.
         trees: k → the tree of mutual reachability distances.
-        old: n − m, none or more than a list has room for.
-        step: specimens of a tile. The first of all are taken together until no list holds all others: that its last
-            entry bounds what is not in it holds from there on.
+        old: n − m: none, or at least two more than a list has room for; n is that too, or all there are.
+        step: specimens of a tile. The first of all are taken together until no list holds all others: only from there
+            on does a list's last entry bound what is not in it.
         workspace: for tiles.
     """
     points, least = rows.points, rows.near.shape[1] + 2
@@ -43,22 +41,22 @@ def insert(rows: Rows, trees: Mapping[int, Tree], old: int, step: int, workspace
         there = rows.first(old)
         tile = workspace.tile(there, batch, reach, group.crowds[:, :old], group.count)
         reached = np.flatnonzero(tile.reached).astype(np.int32)
-        fallen = enlist(points, there.lists, tile, reached, max(trees))
+        touched = enlist(points, there.lists, tile, reached, max(trees))
         find_lists(points, there.lists, tile)
         changed = np.concatenate([reached, batch])
         reach[changed] = limits(points, there.lists, changed)
         for k in core:
             core[k][changed] = there.lists.core(k, changed)
-        group.meet(tile, fallen)
+        group.meet(tile, touched)
     return group.attached()
 
 
 class Group:
     """A group of specimens on its way into the trees over all others.
 
-    What a tile leaves out stays out, though core distances fall with each further tile: an edge that is the longest of
-    a cycle now can only become shorter through a core distance that fell, and then it is among the pairs that
-    `meet` is given.
+    What a tile leaves out stays out, though core distances fall with each further tile. An edge that is left out is the
+    longest of a cycle. The rest of the cycle only gets shorter; the edge itself does only if one of its two specimens
+    had a core distance beyond the other one, which then falls: so the pair is among those that `meet` is told of.
 
     Args:
         members: int32 [g], their rows.
@@ -82,7 +80,6 @@ class Group:
         self._trees = trees
         self._points = points
         self._before = {k: core[k].copy() for k in trees if k}
-        self._fallen: list[Edges] = []
         self._parts: dict[int, list[Edges]] = {k: [] for k in trees}
         self._between = np.empty((len(members), len(members)), points.vectors.dtype)
         self._met = 0
@@ -95,18 +92,20 @@ class Group:
             self._crowds[k] = found, self.count
             self.count += len(found)
 
-    def meet(self, tile: Tile, fallen: Edges = NONE) -> None:
+    def meet(self, tile: Tile, touched: Edges = NONE) -> None:
         """Find the edges that the next members, those of a tile, may have in the trees. O(n m).
 
         Args:
             tile: of all rows that are there; members that come later need not be among them.
-            fallen: pairs of rows of which only one's core distance tells whether their weight has fallen.
+            touched: all pairs whose weight may have fallen with this tile: the rows whose lists changed, with the k
+                neighbours that they had.
         """
         start, stop = self._met, self._met + len(tile.batch)
         self._between[:stop, start:stop] = tile.squared[self._members[:stop]]
         self._between[start:stop, :start] = self._between[:start, start:stop].T
         self._met = stop
-        self._fallen.append(fallen)
+        for k, before in self._before.items():
+            self._parts[k].append(fallen(touched, before, self.core[k]))
         grown = [k for k, tree in self._trees.items() if len(tree.post)]
         if grown:
             together(lambda k: self._parts[k].append(self._reaching(k, tile)), grown)
@@ -121,10 +120,7 @@ class Group:
                 self._between, self._members, core, points.vectors, points.ids, points.margin, within.ends,
                 within.length,
             )  # fmt: skip
-            parts = [*self._parts[k], within]
-            if k:
-                parts.append(fallen(Edges.joined(self._fallen), self._before[k], core))
-            return merge(self._trees[k], points.ids, core, parts)
+            return merge(self._trees[k], points.ids, core, [*self._parts[k], within])
 
         return dict(zip(self._trees, together(grown, self._trees), strict=True))
 

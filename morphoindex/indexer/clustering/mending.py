@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoindex.indexer.clustering.growing import TOGETHER, Group
+from morphoindex.indexer.clustering.growing import Group
 from morphoindex.indexer.clustering.joining import components, join
 from morphoindex.indexer.clustering.passes import find_lists
 from morphoindex.indexer.clustering.rows import Rows
@@ -67,8 +67,9 @@ def whole(rows: Rows, parts: Parts, workspace: Workspace) -> Tree:
     points, trunk = rows.points, parts.trunk
     tree = merge(EMPTY, points.ids, parts.core, [trunk]) if len(trunk.length) else seed(parts.start)
     step = workspace.batch_size(rows)
-    for begin in range(0, len(parts.rest), max(step, TOGETHER)):
-        members = parts.rest[begin : begin + max(step, TOGETHER)]
+    at_once = max(step, workspace.group)
+    for begin in range(0, len(parts.rest), at_once):
+        members = parts.rest[begin : begin + at_once]
         group = Group(members, {0: tree}, {0: parts.core}, points, workspace.crowd)
         for start in range(0, len(members), step):
             group.meet(workspace.tile(rows, members[start : start + step], None, group.crowds, group.count))

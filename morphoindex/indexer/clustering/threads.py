@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -29,15 +29,31 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers())
 
 
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
+class _BlasAlone:
+    """A limit that several threads may be within: the first one in sets it, the last one out lifts it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._libraries: ThreadpoolController | None = None
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._libraries = self._libraries or ThreadpoolController()
+                self._limit = self._libraries.limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limit.restore_original_limits()
 
 
-def blas_alone() -> AbstractContextManager[Any]:
-    """Meanwhile BLAS works in the thread that calls it: its own ones spin between two products, on our cores."""
-    return cast("AbstractContextManager[Any]", _libraries().limit(limits=1, user_api="blas"))
-
+blas_alone = _BlasAlone()
+"""Meanwhile BLAS works in the thread that calls it: its own ones spin between two products, on our cores."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has the pool, but none of its threads
@@ -58,12 +74,7 @@ def together(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> li
         wait(futures)
 
 
-def parts(n: int, even: int = 1) -> list[tuple[int, int]]:
-    """Numbers below n in one part for each worker, those that are not empty: `5` -> `[(0, 2), (2, 5)]` with two.
-
-    Args:
-        n: how many.
-        even: parts begin at multiples of this.
-    """
-    cuts = [n * worker // workers() // even * even for worker in range(workers())]
-    return [(start, stop) for start, stop in itertools.pairwise([*cuts, n]) if start < stop]
+def parts(n: int) -> list[tuple[int, int]]:
+    """Numbers below n in one part for each worker, those that are not empty: `5` -> `[(0, 2), (2, 5)]` with two."""
+    cuts = [n * worker // workers() for worker in range(workers() + 1)]
+    return [(start, stop) for start, stop in itertools.pairwise(cuts) if start < stop]

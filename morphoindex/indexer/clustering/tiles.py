@@ -14,7 +14,7 @@ from morphoindex.indexer.clustering.kernels import kernel
 from morphoindex.indexer.clustering.rows import Rows
 from morphoindex.indexer.clustering.threads import blas_alone, together, workers
 
-_LINE = 16  # columns: threads that write to one line of the cache wait for each other
+_LANES = 16  # columns that kernels take at once; a tile of a multiple of them leaves none over
 _NOBODY = np.empty((0, 0), np.int32)
 
 
@@ -44,12 +44,14 @@ class Workspace:
         most: columns of a tile; with more of them the rest of the work counts less.
         share: how much memory a tile may take, as a share of that of the vectors and lists it is made from.
         free: how many distances it may always have.
-        crowd: the least and the greatest number of specimens in a crowd.
+        group: specimens that are attached to the trees at once, where a tile is narrower than that.
+        crowd: the least number of specimens in a crowd, at least 2, and the greatest.
     """
 
     most = 256
     share = 0.26
     free = 1 << 21
+    group = 512
     crowd = 16, 256
 
     def __init__(self) -> None:
@@ -64,7 +66,7 @@ class Workspace:
     def batch_size(self, rows: Rows) -> int:
         """How many specimens a tile takes at a time."""
         a_row = rows.vectors.shape[1] + 3 * rows.near.shape[1]  # in units of a float32
-        fair: int = max(_LINE, round(a_row * self.share / _LINE) * _LINE)
+        fair: int = max(_LANES, round(a_row * self.share / _LANES) * _LANES)
         return min(self.most, max(fair, self.free // max(1, rows.count)))
 
     def reserve(self, size: int, dtype: np.dtype[np.floating]) -> None:
@@ -101,7 +103,7 @@ class Workspace:
                 np.matmul(vectors[start:stop], chosen.T, out=whole[start:stop])
                 measure(whole, rows.squares, batch, limits, crowds, start, stop, blocks, reached, least[worker])
 
-        with blas_alone():
+        with blas_alone:
             together(work, range(workers()))
         whole[n:] = least.min(axis=0)
         return Tile(batch, whole[:n], whole, blocks, reached)

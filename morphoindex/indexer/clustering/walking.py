@@ -131,7 +131,8 @@ def thin(
 
     Args:
         tile: [n + .., m] squared distances from every row to the specimens of the batch; from row `first` on, the least
-            ones to each crowd.
+            ones to each crowd, which become the least mutual reachability distances where a crowd is walked through.
+            (On a second call such a column may count as far: if all of its edges are longer than the crowd's own.)
         batch: int32 [m], their rows.
         post: int32 [2 s − 1], the dendrogram of the tree's s vertices in post-order, larger side first: rows, and
             -1 - e for the merge by edge e.
@@ -198,7 +199,7 @@ def thin(
                 prefetch(part, places[step + _AHEAD])
             place = places[step]
             if place >= 0:
-                # all of a crowd lie farther away than any core distance in it
+                # a crowd's row has its core distances in it, or is beyond all of them
                 last, base = node, kind(core[node] ** 2) if node >= 0 else kind(0)
                 top += 1
                 if step == 0 or places[step + 1] >= 0:
