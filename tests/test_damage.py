@@ -166,7 +166,7 @@ def test_an_index_without_settings_under_another_name_is_not_taken_for_an_empty_
 def test_settings_that_lost_their_encoder_do_not_cost_the_specimens(cli: Any, index: Path) -> None:
     settings = index / "index.toml"
     before = settings.read_text()
-    settings.write_text(before[: before.index("[encoder]")] + "[roots]\nhome = '..'\n")
+    settings.write_text(before[: before.index("[[encoders]]")] + "[roots]\nhome = '..'\n")
     assert "holds 12 specimens" in refuses(cli, "add photos --encoder tiny.onnx")
     settings.write_text(before)
     assert cli.json("check")["specimens"] == 12

@@ -27,8 +27,9 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient
 
 from morphoindex.errors import IndexDamaged, StoreError, UsageError
+from morphoindex.indexer.edge_errors import translated
 from morphoindex.indexer.filters import And, Compare, Filter, Key, Missing, Not, Or, names
-from morphoindex.indexer.qdrant_edge import FLUSH_EVERY, EdgeStore, _translated
+from morphoindex.indexer.qdrant_edge import FLUSH_EVERY, EdgeStore
 from morphoindex.indexer.qdrant_server import ServerStore
 from morphoindex.indexer.vectors import Payload, Point, VectorStore
 
@@ -479,6 +480,50 @@ def test_one_of_several_vectors(make: Make) -> None:
     assert store.search(units(1)[0], 3) == []
 
 
+def test_a_further_vector_beside_the_first(make: Make) -> None:
+    store = make({"first": DIM})
+    store.upsert(points(20))
+    rows = units(12, seed=3, dim=5)
+    store.add_vectors("second", 5)
+    store.add_vectors("second", 5)
+    assert store.vectors == {"first": DIM, "second": 5}
+    store.vector_name = "second"
+    store.put_vectors({id_of(i): row for i, row in enumerate(rows[:10])})
+    store.put_vectors({id_of(10): rows[10], id_of(99): rows[11]})  # one of these is not there
+    assert store.count() == 20
+    found = {point.id: point for point in everything(store, vectors=True)}
+    assert [i for i in range(20) if found[id_of(i)].vector is not None] == list(range(11))
+    assert all(found[id_of(i)].vector.tobytes() == rows[i].tobytes() for i in range(11))
+    assert found[id_of(3)].payload == {"n": 3, "half": 1}
+    assert store.search(rows[4], 20)[0].id == id_of(4)
+    assert len(store.search(rows[4], 20)) == 11
+    store.upsert([Point(id_of(30), {}, rows[11])])  # a point may lack the first
+    store.vector_name = "first"
+    assert [point.vector is None for point in store.retrieve([id_of(4), id_of(30)], vectors=True)] == [False, True]
+
+
+def test_a_vector_name_that_is_dropped_can_be_had_again(make: Make) -> None:
+    store = make({"first": DIM})
+    store.upsert(points(5))
+    store.add_vectors("second", 5)
+    with pytest.raises(StoreError, match="'second' of 5 dimensions, not 6"):
+        store.add_vectors("second", 6)
+    store.vector_name = "second"
+    with pytest.raises(StoreError, match=r"has shape \(8,\)"):
+        store.put_vectors({id_of(0): units(1)[0]})
+    with pytest.raises(StoreError, match="not finite"):
+        store.put_vectors({id_of(0): np.full(5, np.nan, np.float32)})
+    store.put_vectors({id_of(0): units(1, dim=5)[0]})
+    store.vector_name = "first"
+    store.drop_vectors("second")
+    with pytest.raises(StoreError, match="no vectors named 'second'"):
+        store.drop_vectors("second")
+    assert all(point.vector is not None for point in everything(store, vectors=True))
+    store.add_vectors("second", 6)
+    store.vector_name = "second"
+    assert [point.vector for point in everything(store, vectors=True)] == [None] * 5
+
+
 # --- the embedded store: folders, locks, kills, damage ----------------------------------------------------------------
 
 
@@ -600,6 +645,30 @@ def test_edge_keeps_what_was_acknowledged_before_a_kill(tmp_path: Path) -> None:
         store.close()
 
 
+def test_edge_keeps_a_further_vector_after_a_kill(tmp_path: Path) -> None:
+    program = """
+import os, pathlib, signal, sys
+import numpy as np
+from morphoindex.indexer.qdrant_edge import EdgeStore
+store = EdgeStore.open(pathlib.Path(sys.argv[1]))
+store.add_vectors("second", 5)
+store.vector_name = "second"
+store.put_vectors({point.id: np.eye(5, dtype=np.float32)[0] for points in store.scroll() for point in points})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    store = EdgeStore.create(tmp_path / "q", {"first": DIM})
+    store.upsert(points(30))
+    store.close()
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "q")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    again = EdgeStore.open(tmp_path / "q", "second")
+    assert again.vectors == {"first": DIM, "second": 5}
+    assert [point.vector.tolist() for point in everything(again, vectors=True)] == [[1, 0, 0, 0, 0]] * 30
+    again.vector_name = "first"
+    assert all(point.vector is not None for point in everything(again, vectors=True))
+    again.close()
+
+
 def test_edge_flushes_on_its_way(tmp_path: Path) -> None:
     store = EdgeStore.create(tmp_path / "q", {"enc": DIM})
     ids = [id_of(i) for i in range(1000)]
@@ -674,9 +743,9 @@ class PanicException(BaseException):
 
 
 def test_a_panic_is_an_error_like_any_other(tmp_path: Path) -> None:
-    with pytest.raises(IndexDamaged, match="gave up"), _translated(tmp_path):
+    with pytest.raises(IndexDamaged, match="gave up"), translated(tmp_path):
         raise PanicException("index out of bounds: the len is 0 but the index is 0")
-    with pytest.raises(KeyboardInterrupt), _translated(tmp_path):
+    with pytest.raises(KeyboardInterrupt), translated(tmp_path):
         raise KeyboardInterrupt
 
 
@@ -688,7 +757,7 @@ def test_a_panic_is_an_error_like_any_other(tmp_path: Path) -> None:
     ],
 )
 def test_the_disk_says_no(tmp_path: Path, message: str, words: str) -> None:
-    with pytest.raises(StoreError, match=words), _translated(tmp_path):
+    with pytest.raises(StoreError, match=words), translated(tmp_path):
         raise Exception(message)
 
 

@@ -114,7 +114,7 @@ def add(
 
 def _add_embeddings(shared: Shared, path: Path, encoder: str | None) -> AddResult:
     from morphoindex.indexer.external import read_embeddings
-    from morphoindex.indexer.session import EXTERNAL
+    from morphoindex.indexer.registry import EXTERNAL
 
     read = read_embeddings(path)
     with shared.open(create=True) as index:

@@ -15,8 +15,8 @@ import duckdb
 from morphoindex.errors import IndexDamaged, IndexTooNew, StoreError, UsageError
 from morphoindex.indexer.confined import answer
 from morphoindex.indexer.migrations import MIGRATIONS
-from morphoindex.indexer.rows import insert, path_row, specimen_row, update
-from morphoindex.indexer.specimen import Membership, Specimen
+from morphoindex.indexer.rows import insert, put_specimens, update
+from morphoindex.indexer.specimen import STAMP, Membership, Specimen
 from morphoindex.indexer.views import make_views, records
 
 FILE = "catalog.duckdb"
@@ -100,7 +100,7 @@ class Catalog:
         """
         with self._transaction() as connection:
             if specimens:
-                _put_specimens(connection, specimens)
+                put_specimens(connection, specimens)
             if refused:
                 rows = [(r.root, r.path, r.reason, r.size, r.mtime_ns, r.seen) for r in refused]
                 insert(connection, "refusal", rows)
@@ -126,13 +126,15 @@ class Catalog:
     def remove(self, ids: Sequence[str]) -> None:
         """Forget specimens and their paths."""
         with self._transaction() as connection:
-            for table in ("path", "specimen"):
+            for table in ("path", "stamp", "specimen"):
                 connection.execute(f"DELETE FROM {table} WHERE id IN (SELECT unnest(?::VARCHAR[]))", [list(ids)])
 
     def clear(self) -> None:
         """Forget everything derived from the store."""
         with self._transaction() as connection:
-            connection.execute("DELETE FROM specimen; DELETE FROM path; UPDATE seen SET revision = 0")
+            connection.execute(
+                "DELETE FROM specimen; DELETE FROM path; DELETE FROM stamp; UPDATE seen SET revision = 0"
+            )
 
     def forget_path(self, root: str, path: str) -> None:
         """Drop a refused path from the ledger, because the refusal no longer holds."""
@@ -202,9 +204,23 @@ class Catalog:
         found = self.query("SELECT id FROM path WHERE state = 'present' GROUP BY id HAVING count(*) > 1")
         return {row[0] for row in found.rows}
 
-    def stamps(self) -> dict[str, str | None]:
-        """The stamp of every specimen's vector, by id; None where it is not known."""
-        return dict(self.query("SELECT id, stamp FROM specimen").rows)
+    def stamps(self, key: str) -> dict[str, str | None]:
+        """The stamps under a key of all specimens that have a vector there, by id; None where it is not known."""
+        found = self.query("SELECT id, stamp FROM stamp WHERE key = ?", key)
+        return {**dict(found.rows), **(dict.fromkeys(self.unstamped()) if key == STAMP else {})}
+
+    def unstamped(self) -> list[str]:
+        """Ids of the specimens without any stamp: an early version stored them, when there was one encoder only."""
+        return [row[0] for row in self.query("SELECT id FROM specimen WHERE id NOT IN (SELECT id FROM stamp)").rows]
+
+    def unstamp(self, key: str, revision: int) -> None:
+        """Forget all stamps under a key, as the store has since `revision`."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE specimen SET revision = ? WHERE id IN (SELECT id FROM stamp WHERE key = ?)", [revision, key]
+            )
+            connection.execute("DELETE FROM stamp WHERE key = ?", [key])
+            connection.execute("UPDATE seen SET revision = greatest(revision, ?)", [revision])
 
     def labels_seen(self) -> list[str]:
         """The label columns that the views have."""
@@ -368,21 +384,6 @@ class Catalog:
             if isinstance(error, duckdb.Error):
                 raise StoreError(f"the catalog cannot be written ({_first_line(error)}); {_way_out(error)}") from error
             raise
-
-
-def _put_specimens(connection: duckdb.DuckDBPyConnection, specimens: Sequence[Specimen]) -> None:
-    insert(connection, "specimen", [specimen_row(specimen) for specimen in specimens])
-    connection.execute("DELETE FROM path WHERE id IN (SELECT unnest(?::VARCHAR[]))", [[s.id for s in specimens]])
-    present = [path_row("present", s, r) for s in specimens for r in s.paths]
-    closed = [path_row("closed", s, r) for s in specimens for r in s.former_paths]
-    if present or closed:
-        insert(connection, "path", present + closed)
-    if present:
-        connection.execute(
-            "DELETE FROM refusal USING (SELECT unnest(?::VARCHAR[]) AS root, unnest(?::VARCHAR[]) AS path) AS taken "
-            "WHERE refusal.root = taken.root AND refusal.path = taken.path",
-            [[row[0] for row in present], [row[1] for row in present]],
-        )
 
 
 def _way_out(error: BaseException) -> str:

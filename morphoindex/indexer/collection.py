@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from morphoindex.errors import IndexDamaged
 from morphoindex.indexer.catalog import Catalog, Refused
 from morphoindex.indexer.filters import Compare, Filter, Key
-from morphoindex.indexer.specimen import Specimen, from_payload, point_id, stamp, stamp_text
+from morphoindex.indexer.qdrant import batches, choose_vector
+from morphoindex.indexer.settings import EncoderEntry
+from morphoindex.indexer.specimen import STAMP, Specimen, from_payload, point_id, stamp, stamp_text
 from morphoindex.indexer.vectors import FieldKind, Hit, Payload, Point, VectorStore
 
 FIELDS: dict[Key, FieldKind] = {
@@ -49,14 +51,25 @@ class Collection:
     with the power, or was put back from a backup.)
 
     Attributes:
+        stamp_key: of the encoder that it works with.
         unfinished: a write was cut off, by an error or an interruption; to be opened anew before the next one.
     """
 
     def __init__(self, store: VectorStore, catalog: Catalog) -> None:
         self.store = store
         self.catalog = catalog
+        self.stamp_key = STAMP
         self.unfinished = False
         self._revision = 0
+
+    def work_with(self, encoder: EncoderEntry) -> None:
+        """Have all calls write, read and search the vectors of this encoder.
+
+        Raises:
+            StoreError: the store has none of that name.
+        """
+        self.store.vector_name = choose_vector(self.store.vectors, encoder.name, "The store")
+        self.stamp_key = encoder.stamp_key
 
     def catch_up(self) -> CaughtUp:
         """Bring the catalog up to the store. Where it is, that takes two counts."""
@@ -74,7 +87,7 @@ class Collection:
         with self._writing():
             revision = self._next() if specimens else self._revision
             stamped = [
-                specimen.changed(revision=revision, stamp=stamp_text(stamp(vector)))
+                _stamped(specimen, self.stamp_key, vector).changed(revision=revision)
                 for specimen, vector in zip(specimens, vectors, strict=True)
             ]
             if stamped:
@@ -90,6 +103,30 @@ class Collection:
             stamped = [specimen.changed(revision=revision) for specimen in specimens]
             self.store.set_payloads([(specimen.payload(), [specimen.point]) for specimen in stamped])
             self.catalog.put(stamped, revision=revision)
+
+    def embed(self, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Give specimens, by id, their vectors [d] of the encoder worked with, beside those of others that they have.
+
+        The vector goes first: one without its stamp does not count, and is written again. Unknown ids are passed over.
+        """
+        specimens = self.get(list(vectors)).values()
+        with self._writing():
+            self.store.put_vectors({one.point: vectors[one.id] for one in specimens})
+            self.change([_stamped(one, self.stamp_key, vectors[one.id]) for one in specimens])
+
+    def stamp_early(self) -> None:
+        """Stamp the vectors of specimens that an early version stored without; they are those of its one encoder."""
+        for ids in batches(self.catalog.unstamped(), 512):
+            points = self.store.retrieve([point_id(specimen) for specimen in ids], vectors=True)
+            self.change([_stamped(specimen_of(p), STAMP, p.vector) for p in points if p.vector is not None])
+
+    def forget_vectors(self, key: str) -> None:
+        """Have no specimen claim a vector under this stamp key any more."""
+        with self._writing():
+            revision = self._next()
+            points = [point_id(specimen) for specimen in self.catalog.stamps(key)]
+            self.store.set_payloads([({key: None, "revision": revision}, points)])
+            self.catalog.unstamp(key, revision)
 
     def assign(
         self,
@@ -203,3 +240,7 @@ def specimen_of(point: Point | Hit) -> Specimen:
 def _point(specimen: Specimen, vector: NDArray[np.float32]) -> Point:
     payload = {key: value for key, value in specimen.payload().items() if value is not None}
     return Point(specimen.point, payload, vector)
+
+
+def _stamped(specimen: Specimen, key: str, vector: NDArray[np.float32]) -> Specimen:
+    return specimen.changed(stamps={**specimen.stamps, key: stamp_text(stamp(vector))})

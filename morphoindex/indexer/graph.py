@@ -30,8 +30,13 @@ _READ = 2048  # vectors that are asked for at once
 _MANY = 0.2  # share of the specimens from which it is quicker to read them all than to ask for some
 
 
+def graph_folder(folder: Path, mark: str = "") -> Path:
+    """Where in an index folder the graph of an encoder lies, by its mark: `graph`, or `graph/MARK`."""
+    return folder / FOLDER / mark
+
+
 def open_graph(
-    folder: Path,
+    place: Path,
     specimens: Specimens,
     min_samples: Sequence[int],
     neighbours: Neighbours,
@@ -43,7 +48,7 @@ def open_graph(
     Where the file is missing or damaged, it is made from nothing.
 
     Args:
-        folder: of the index.
+        place: folder of the graph; each encoder has its own.
         specimens: the collection.
         min_samples: each k that a tree is wanted for.
         neighbours: "exact", "approximate", or "auto" for what suits the number of specimens.
@@ -52,7 +57,6 @@ def open_graph(
     from morphoindex.indexer.clustering.forest import ClusterForest
 
     _compile(say)
-    place = folder / FOLDER
     try:
         forest = ClusterForest.load(place)
     except IndexNotFound:
@@ -91,14 +95,19 @@ def _compile(say: Callable[[str], None]) -> None:
             gc.enable()
 
 
-def forget_graph(folder: Path) -> None:
-    """Throw the graph of an index folder away; the next command that needs it makes it anew."""
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+def forget_graph(folder: Path, mark: str | None = None) -> None:
+    """Throw all graphs of an index folder away, or that of one encoder; who needs one makes it anew."""
+    if mark == "":
+        for file in graph_folder(folder).glob("*"):
+            if file.is_file():  # the folders there are those of the other encoders
+                file.unlink()
+    else:
+        shutil.rmtree(graph_folder(folder, mark or ""), ignore_errors=True)
 
 
 def _catch_up(forest: ClusterForest, specimens: Specimens, neighbours: Neighbours, say: Callable[[str], None]) -> bool:
     """Take in what is new, and let go what is not there any more or has another vector. Says whether anything was."""
-    stamps = specimens.catalog.stamps()
+    stamps = specimens.catalog.stamps(specimens.stamp_key)
     stale = [key for key, stamp in zip(forest.keys, forest.stamps, strict=True) if stamps.get(key) != stamp]
     approximate = neighbours == "approximate" or (neighbours == "auto" and len(stamps) >= APPROXIMATE_FROM)
     forest.remove(stale)

@@ -6,36 +6,30 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from morphoindex.errors import UsageError
-from morphoindex.indexer import upkeep
 from morphoindex.indexer.catalog import Table
 from morphoindex.indexer.clustering.labels import Selection
-from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.graph import Neighbours
 from morphoindex.indexer.grouping import cluster
 from morphoindex.indexer.host import place
 from morphoindex.indexer.labelling import Linkage, Parameters
+from morphoindex.indexer.registry import EXTERNAL
 from morphoindex.indexer.results import (
     AddResult,
     CheckResult,
     ClusterResult,
     DedupResult,
-    EncoderStatus,
     Overview,
-    Refusal,
     RemoveResult,
     SampleResult,
     SearchResult,
     Status,
     SweepResult,
 )
-from morphoindex.indexer.session import EXTERNAL, Session
-from morphoindex.indexer.settings import EncoderEntry
+from morphoindex.indexer.session import Session
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -77,37 +71,10 @@ class Index:
             UsageError: labels or encoder are not what is allowed.
             EncoderMismatch: the index was begun with another encoder.
         """
-        from morphoindex.indexer.ingest import Ingest
-        from morphoindex.indexer.labels import labeller
-        from morphoindex.indexer.reading import Reader
+        from morphoindex.indexer.adding import add
 
         inputs = [os.fspath(p) for p in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-        start = time.perf_counter()
-        labels_of = labeller(labels) if labels else None
-        if max_megapixels <= 0:
-            raise UsageError(f"max_megapixels {max_megapixels:g}: above 0")
-        self._session.choose_encoder(encoder)
-        chosen = self._session.encoder(usable_cores())
-        reader = Reader(chosen, int(max_megapixels * 1e6))
-        ingest = Ingest(self._session, reader, labels_of, usable_cores(), report, self._session.say)
-        counts = ingest.plan(inputs) if dry_run else ingest.run(inputs)
-        if not dry_run:
-            self._session.settle()
-            self._session.collection.store.optimize()
-        seconds = time.perf_counter() - start
-        return AddResult(
-            added=counts.added,
-            known=counts.known,
-            moved=counts.moved,
-            refused=tuple(Refusal(path, reason) for path, reason in sorted(counts.refused.items())),
-            specimens=self._session.collection.catalog.specimens(),
-            seconds=round(seconds, 3),
-            images_per_second=round(counts.seen / seconds, 1),
-            changed=counts.changed,
-            gone=counts.gone,
-            labels_unused=len(labels_of.unused()) if labels_of and not dry_run else 0,
-            not_clustered=self._session.collection.catalog.not_clustered(),
-        )
+        return add(self._session, inputs, labels, encoder, dry_run, max_megapixels, report)
 
     def add_embeddings(
         self,
@@ -131,20 +98,10 @@ class Index:
             EmbeddingsInvalid: they cannot be used as they are; nothing was taken in then.
             EncoderMismatch: the index holds vectors of another encoder.
         """
-        from morphoindex.indexer.external import Embeddings, add_external
+        from morphoindex.indexer.adding import add_embeddings
+        from morphoindex.indexer.external import Embeddings
 
-        start = time.perf_counter()
-        embeddings = Embeddings.from_columns(ids, vectors, paths, metadata)
-        self._session.use(EncoderEntry(encoder, EXTERNAL, embeddings.vectors.shape[1]))
-        added, known = add_external(self._session, embeddings)
-        self._session.settle()
-        self._session.collection.store.optimize()
-        seconds = time.perf_counter() - start
-        rate = round((added + known) / seconds, 1)
-        catalog = self._session.collection.catalog
-        return AddResult(
-            added, known, 0, (), catalog.specimens(), round(seconds, 3), rate, not_clustered=catalog.not_clustered()
-        )
+        return add_embeddings(self._session, Embeddings.from_columns(ids, vectors, paths, metadata), encoder)
 
     def remove(
         self, targets: str | Iterable[str] = (), *, without_file: bool = False, dry_run: bool = False
@@ -317,35 +274,17 @@ class Index:
 
     def status(self) -> Status:
         """What the index holds."""
-        entry = self._session.settings.encoder
-        catalog = self._session.collection.catalog if entry else None
-        table = catalog.query(
-            "SELECT count(*), count(cluster), count(DISTINCT cluster), "
-            "count(*) FILTER (id NOT IN (SELECT id FROM path WHERE state = 'present')) FROM specimen"
-        ).rows[0] if catalog else (0, 0, 0, 0)  # fmt: skip
-        return Status(
-            index=str(self._session.folder),
-            store=self._session.settings.store,
-            encoder=EncoderStatus(entry.name, entry.fingerprint, entry.dim) if entry else None,
-            specimens=table[0],
-            paths=catalog.count_paths("present") if catalog else 0,
-            without_file=table[3],
-            refused=catalog.count_paths("refused") if catalog else 0,
-            clustered=table[1],
-            clusters=table[2],
-            labels=self._session.settings.labels,
-            roots={name: self._session.roots.join(name, ".") for name in self._session.settings.roots},
-            version=version("morphoindex"),
-        )
+        from morphoindex.indexer.inventory import status
+
+        return status(self._session)
 
     # -- upkeep --------------------------------------------------------------------------------------------------
 
     def check(self, files: bool = False) -> CheckResult:
         """Compare the catalog with the store and the journal; with `files`, the paths with the disk too."""
-        entry = self._session.settings.encoder
-        if entry is None:
-            return CheckResult(True, 0, 0, 0, ())
-        return upkeep.check(self._session.collection, self._session.journal, self._session.roots, entry.dim, files)
+        from morphoindex.indexer.inventory import check
+
+        return check(self._session, files)
 
     def rebuild(self) -> int:
         """Make the catalog again from the store and the journal; returns the number of specimens."""

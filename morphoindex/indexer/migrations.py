@@ -78,3 +78,13 @@ def lineage_and_decisions(connection: duckdb.DuckDBPyConnection) -> None:
 def stamps(connection: duckdb.DuckDBPyConnection) -> None:
     """What tells the vectors of specimens apart."""
     connection.execute("ALTER TABLE specimen ADD COLUMN stamp VARCHAR")
+
+
+@migration(4)
+def stamps_of_several_encoders(connection: duckdb.DuckDBPyConnection) -> None:
+    """A specimen has a vector, and so a stamp, for each of several encoders."""
+    connection.execute("""
+        CREATE TABLE stamp (id VARCHAR, "key" VARCHAR, stamp VARCHAR);
+        INSERT INTO stamp SELECT id, 'stamp', stamp FROM specimen WHERE stamp IS NOT NULL;
+        ALTER TABLE specimen DROP COLUMN stamp;
+    """)

@@ -136,15 +136,30 @@ def check_point(point: Point, size: int) -> list[float]:
     Raises:
         StoreError: no vector, one of another length or with values that are not finite; a payload that is not JSON.
     """
-    vector = point.vector
-    if vector is None:
+    if point.vector is None:
         raise StoreError(f"Point {point.id} has no vector.")
-    if vector.shape != (size,):
-        raise StoreError(f"The vector of point {point.id} has shape {vector.shape}; this store takes ({size},).")
-    if not np.isfinite(vector).all():
-        raise StoreError(f"The vector of point {point.id} has values that are not finite numbers.")
     check_payload(point.payload, f"point {point.id}")
+    return check_vector(point.id, point.vector, size)
+
+
+def check_vector(point: str, vector: NDArray[np.float32], size: int) -> list[float]:
+    """The vector as a list; raises StoreError where it has another length, or values that are not finite."""
+    if vector.shape != (size,):
+        raise StoreError(f"The vector of point {point} has shape {vector.shape}; this store takes ({size},).")
+    if not np.isfinite(vector).all():
+        raise StoreError(f"The vector of point {point} has values that are not finite numbers.")
     return list_of(vector)
+
+
+def check_new(vectors: Mapping[str, int], name: str, size: int, where: str) -> bool:
+    """Whether vectors of this name and dimension are yet to be made.
+
+    Raises:
+        StoreError: there are such, of another dimension.
+    """
+    if vectors.get(name, size) != size:
+        raise StoreError(f"{where} has vectors named {name!r} of {vectors[name]} dimensions, not {size}.")
+    return name not in vectors
 
 
 def check_payload(payload: Payload, of: str) -> None:

@@ -23,15 +23,18 @@ import numpy as np
 import qdrant_edge as edge
 from numpy.typing import NDArray
 
-from morphoindex.errors import IndexDamaged, MorphoindexError, StoreError
+from morphoindex.errors import StoreError
 from morphoindex.indexer.cores import usable_cores
+from morphoindex.indexer.edge_errors import damaged, translated
 from morphoindex.indexer.filters import Filter, Key
 from morphoindex.indexer.qdrant import (
     Dialect,
     batches,
     best,
+    check_new,
     check_payload,
     check_point,
+    check_vector,
     choose_vector,
     cosine,
     list_of,
@@ -93,7 +96,7 @@ class EdgeStore:
             vectors={n: edge.EdgeVectorParams(size=size, distance=edge.Distance.Dot) for n, size in vectors.items()},
             optimizers=edge.EdgeOptimizersConfig(indexing_threshold=GRAPH_FROM_KB),
         )
-        with _translated(folder):
+        with translated(folder):
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 _check_room(folder)
@@ -116,12 +119,12 @@ class EdgeStore:
         vectors, points = _read_record(folder)
         name = choose_vector(vectors, vector_name, f"The store in {folder}")
         if points and not any(folder.glob("segments/*/segment.json")):
-            raise _damaged(folder, "its segments are missing")  # Edge would go on with an empty store
+            raise damaged(folder, "its segments are missing")  # Edge would go on with an empty store
         if points and any(
             not path.with_name("version.info").is_file() for path in folder.glob("segments/*/segment.json")
         ):
-            raise _damaged(folder, "version.info of a segment is missing")  # Edge would delete the segment
-        with _translated(folder, opening=True):
+            raise damaged(folder, "version.info of a segment is missing")  # Edge would delete the segment
+        with translated(folder, opening=True):
             _check_room(folder)
             shard = edge.EdgeShard.load(str(folder))
             try:
@@ -139,6 +142,35 @@ class EdgeStore:
             with self._writing(len(batch)) as shard:
                 made = [edge.Point(point.id, {name: vector}, dict(point.payload)) for point, vector in rows]
                 shard.update(edge.UpdateOperation.upsert_points(made))
+
+    def add_vectors(self, name: str, size: int) -> None:
+        """Have room for a further vector of this name and dimension, that no point has yet; repeating it is nothing."""
+        if check_new(self.vectors, name, size, f"The store in {self.folder}"):
+            with self._writing(0) as shard:
+                # What a kill has left of a former attempt, before the record had it, may be of another dimension.
+                shard.update(edge.UpdateOperation.delete_vector_name(name))
+                shard.update(edge.UpdateOperation.create_dense_vector(name, size, edge.Distance.Dot))
+                self.vectors[name] = size
+                _write_record(self.folder, self.vectors, None)
+
+    def drop_vectors(self, name: str) -> None:
+        """Remove the vectors of this name from all points, and the name; not that of `vector_name`."""
+        choose_vector(self.vectors, name, f"The store in {self.folder}")
+        with self._writing(0) as shard:
+            shard.update(edge.UpdateOperation.delete_vector_name(name))
+            del self.vectors[name]
+            _write_record(self.folder, self.vectors, None)
+
+    def put_vectors(self, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Give points, by id, a vector [d] beside those of other names that they have. Unknown ids are passed over."""
+        name, size = self.vector_name, self.vectors[self.vector_name]
+        for batch in batches(list(vectors), BATCH):
+            rows = {id_: check_vector(id_, vectors[id_], size) for id_ in batch}
+            with self._writing(len(batch)) as shard:
+                there = [str(record.id) for record in shard.retrieve(list(batch), False, False)]
+                made = [edge.PointVectors(id_, {name: rows[id_]}) for id_ in there]
+                if made:
+                    shard.update(edge.UpdateOperation.update_vectors(made))
 
     def set_payloads(self, changes: Sequence[tuple[Payload, Sequence[str]]]) -> None:
         """Per change: set these top-level payload keys (others stay) on these points. Applied in order."""
@@ -242,7 +274,7 @@ class EdgeStore:
         if self._shard is None:
             return
         shard, self._shard = self._shard, None
-        with _translated(self.folder):
+        with translated(self.folder):
             try:
                 if not self._clean:
                     shard.flush()
@@ -254,7 +286,7 @@ class EdgeStore:
     def _reading(self) -> Iterator[Any]:
         if self._shard is None:
             raise StoreError(f"The store in {self.folder} has been closed.")
-        with _translated(self.folder):
+        with translated(self.folder):
             yield self._shard
 
     @contextlib.contextmanager
@@ -347,57 +379,17 @@ def _read_record(folder: Path) -> tuple[dict[str, int], int | None]:
         except OSError as error:
             raise StoreError(f"The store in {folder} cannot be read: {error.strerror}.") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _damaged(folder, f"{name} cannot be read") from error
-    raise _damaged(folder, f"{RECORD} is missing")
+            raise damaged(folder, f"{name} cannot be read") from error
+    raise damaged(folder, f"{RECORD} is missing")
 
 
 def _verify(shard: Any, folder: Path, vectors: Mapping[str, int], points: int | None) -> None:
     """Raise IndexDamaged where the number of points is not that of the record, or a point cannot be read whole."""
     there = shard.count(edge.CountRequest(exact=True))
     if points is not None and there != points:
-        raise _damaged(folder, f"it holds {there} of {points} points")
+        raise damaged(folder, f"it holds {there} of {points} points")
     if not there:
         return
     first = shard.scroll(edge.ScrollRequest(limit=1, with_payload=True, with_vector=True))[0][0]
-    if len(vectors) == 1 and not (first.vector or {}).keys() >= vectors.keys():
-        raise _damaged(folder, "its vectors are missing")
-
-
-# --- errors ---------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _translated(folder: Path, *, opening: bool = False) -> Iterator[None]:
-    """Turn whatever Edge raises into StoreError or IndexDamaged, Rust panics (a BaseException) among it."""
-    try:
-        yield
-    except MorphoindexError:
-        raise
-    except Exception as error:
-        raise _error(folder, str(error), opening) from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise _damaged(folder, f"Qdrant Edge gave up ({_first_line(str(error))})") from error
-
-
-def _error(folder: Path, message: str, opening: bool) -> MorphoindexError:
-    if "WouldBlock" in message:
-        return StoreError(f"The store in {folder} is open in another process; wait until that is done, or stop it.")
-    if "No space left" in message or "StorageFull" in message or "os error 28" in message:
-        return StoreError(f"The disk that holds {folder} is full; make room and try again.")
-    if "ermission denied" in message or "PermissionDenied" in message or "Read-only file system" in message:
-        return StoreError(f"The store in {folder} may not be read and written by this user; change its permissions.")
-    unreadable = ("not readable", "out of bounds", "Failed to de", "Corrupt", "failed to open file", "Gridstore")
-    if opening or any(sign in message for sign in unreadable):
-        return _damaged(folder, _first_line(message))
-    return StoreError(f"The store in {folder} failed: {_first_line(message)}")
-
-
-def _damaged(folder: Path, what: str) -> IndexDamaged:
-    return IndexDamaged(f"The store in {folder} is damaged: {what}. Put it back from a backup.")
-
-
-def _first_line(message: str) -> str:
-    line = message.strip().splitlines()[0] if message.strip() else "no reason given"
-    return line.removeprefix("Service runtime error: ")[:200].rstrip(".")
+    if not (first.vector or {}).keys() & vectors.keys():
+        raise damaged(folder, "its vectors are missing")

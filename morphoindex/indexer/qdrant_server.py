@@ -25,8 +25,10 @@ from morphoindex.indexer.qdrant import (
     Dialect,
     batches,
     best,
+    check_new,
     check_payload,
     check_point,
+    check_vector,
     choose_vector,
     cosine,
     list_of,
@@ -121,6 +123,33 @@ class ServerStore:
                     for point, vector in rows
                 ]
                 client.upsert(self.collection, made, wait=True)
+
+    def add_vectors(self, name: str, size: int) -> None:
+        """Have room for a further vector of this name and dimension, that no point has yet; repeating it is nothing."""
+        if check_new(self.vectors, name, size, f"The collection {self.collection}"):
+            config = models.DenseVectorConfig(size=size, distance=models.Distance.DOT)
+            with self._link.asking() as client:
+                client.create_vector_name(self.collection, name, models.DenseVectorNameConfig(dense=config))
+            self.vectors[name] = size
+
+    def drop_vectors(self, name: str) -> None:
+        """Remove the vectors of this name from all points, and the name; not that of `vector_name`."""
+        choose_vector(self.vectors, name, f"The collection {self.collection}")
+        with self._link.asking() as client:
+            client.delete_vector_name(self.collection, name)
+        del self.vectors[name]
+
+    def put_vectors(self, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Give points, by id, a vector [d] beside those of other names that they have. Unknown ids are passed over."""
+        name, size = self.vector_name, self.vectors[self.vector_name]
+        for batch in batches(list(vectors), BATCH):
+            rows = {id_: check_vector(id_, vectors[id_], size) for id_ in batch}
+            with self._link.asking() as client:
+                found = client.retrieve(self.collection, list(batch), False, False)
+                there = [str(record.id) for record in found]
+                made = [models.PointVectors(id=id_, vector={name: rows[id_]}) for id_ in there]
+                if made:
+                    client.update_vectors(self.collection, made, wait=True)
 
     def set_payloads(self, changes: Sequence[tuple[Payload, Sequence[str]]]) -> None:
         """Per change: set these top-level payload keys (others stay) on these points. Applied in order."""

@@ -51,12 +51,31 @@ class EncoderStatus:
 
 
 @dataclass(frozen=True)
+class HeldEncoder:
+    """An encoder that an index has vectors of: of `specimens`, where so many `lacking` have none.
+
+    Search, clusters, duplicates and samples go by the `current` one; the other fields are those of EncoderStatus.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    current: bool
+    specimens: int
+    lacking: int
+
+
+@dataclass(frozen=True)
 class Status:
-    """What an index holds. `paths` counts the present ones, `without_file` the specimens that have none of those."""
+    """What an index holds; `encoder` is the current one of its `encoders`.
+
+    `paths` counts the present ones, `without_file` the specimens that have none of those.
+    """
 
     index: str
     store: str
     encoder: EncoderStatus | None
+    encoders: tuple[HeldEncoder, ...]
     specimens: int
     paths: int
     without_file: int
@@ -195,13 +214,17 @@ class SampleResult:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What `check` compared, and every difference in words; `clean` where there is none."""
+    """What `check` compared, and every difference in words; `clean` where there is none.
+
+    A specimen that lacks the vector of one of several `encoders` is no difference.
+    """
 
     clean: bool
     specimens: int
     paths: int
     runs: int
     problems: tuple[str, ...]
+    encoders: tuple[HeldEncoder, ...] = ()
 
 
 @dataclass(frozen=True)

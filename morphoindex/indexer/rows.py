@@ -19,7 +19,6 @@ def specimen_row(specimen: Specimen) -> tuple[Any, ...]:
         capture.get("time"), capture.get("camera"), capture.get("latitude"), capture.get("longitude"),
         "; ".join(specimen.notes), specimen.cluster, specimen.probability, specimen.added,
         json.dumps(dict(specimen.labels), ensure_ascii=False), specimen.revision, specimen.grouped,
-        specimen.stamp or None,
     )  # fmt: skip
 
 
@@ -30,7 +29,8 @@ def path_row(state: str, specimen: Specimen, record: FileRecord) -> tuple[Any, .
 
 _TYPES = {
     "specimen": ("VARCHAR", "VARCHAR", "INTEGER", "INTEGER", "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR", "DOUBLE",
-                 "DOUBLE", "VARCHAR", "VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR"),
+                 "DOUBLE", "VARCHAR", "VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR"),
+    "stamp": ("VARCHAR", "VARCHAR", "VARCHAR"),
     "path": ("VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR"),
     "refusal": ("VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR"),
     "run": ("VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "BIGINT", "BIGINT"),
@@ -47,6 +47,28 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tup
     lists = [list(column) for column in zip(*rows, strict=True)]
     columns = ", ".join(f"unnest(?::{kind}[])" for kind in _TYPES[table])
     connection.execute(f"INSERT {'OR REPLACE ' if table in _KEYED else ''}INTO {table} SELECT {columns}", lists)
+
+
+def put_specimens(connection: duckdb.DuckDBPyConnection, specimens: Sequence[Specimen]) -> None:
+    """Insert specimens with their stamps and paths, in the place of what is there of them."""
+    insert(connection, "specimen", [specimen_row(specimen) for specimen in specimens])
+    for table in ("path", "stamp"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE id IN (SELECT unnest(?::VARCHAR[]))", [[s.id for s in specimens]]
+        )
+    stamps = [(s.id, key, value) for s in specimens for key, value in s.stamps.items()]
+    if stamps:
+        insert(connection, "stamp", stamps)
+    present = [path_row("present", s, r) for s in specimens for r in s.paths]
+    closed = [path_row("closed", s, r) for s in specimens for r in s.former_paths]
+    if present or closed:
+        insert(connection, "path", present + closed)
+    if present:
+        connection.execute(
+            "DELETE FROM refusal USING (SELECT unnest(?::VARCHAR[]) AS root, unnest(?::VARCHAR[]) AS path) AS taken "
+            "WHERE refusal.root = taken.root AND refusal.path = taken.path",
+            [[row[0] for row in present], [row[1] for row in present]],
+        )
 
 
 def update(

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from morphoindex.errors import EncoderInvalid, EncoderMismatch, IndexNotFound, StoreError, UsageError
+from morphoindex.errors import EncoderMismatch, IndexNotFound, UsageError
+from morphoindex.indexer import registry
 from morphoindex.indexer.catalog import Catalog
 from morphoindex.indexer.collection import FIELDS, Collection
-from morphoindex.indexer.encoder import DEFAULT, Encoder, built_in_encoders, find_encoder
+from morphoindex.indexer.encoder import DEFAULT, Encoder
 from morphoindex.indexer.filters import Key
-from morphoindex.indexer.graph import Neighbours, forget_graph, open_graph
+from morphoindex.indexer.graph import Neighbours, forget_graph, graph_folder, open_graph
 from morphoindex.indexer.grouping import finish_run
 from morphoindex.indexer.history import read_history, settle, take_in
 from morphoindex.indexer.journal import Journal
 from morphoindex.indexer.lock import IndexLock
 from morphoindex.indexer.paths import Roots
-from morphoindex.indexer.settings import EncoderEntry, Settings, read_settings, write_settings, write_whole
+from morphoindex.indexer.settings import EncoderEntry, Settings, read_settings, write_settings
 from morphoindex.indexer.stores import create_store, open_store
 from morphoindex.indexer.upkeep import rebuild
 from morphoindex.indexer.views import label_columns
@@ -30,7 +31,6 @@ from morphoindex.indexer.where import Column
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.forest import ClusterForest
 
-EXTERNAL = "external"
 _HOLD = 2.0  # seconds that a long `add` keeps the index at least before it lets waiters in
 
 
@@ -55,6 +55,7 @@ class Session:
             self._closed = False
             self._opened: Collection | None = None
             self._encoder: Encoder | None = None
+            self._working: EncoderEntry | None = None
             self._load_settings()
         except BaseException:
             self._lock.release()
@@ -112,52 +113,57 @@ class Session:
         self._lock.yield_to_waiters()
         self._held_since = time.monotonic()
         self._load_settings()
+        if self._working is not None and self._working not in self.settings.encoders:
+            raise EncoderMismatch(
+                f"another process has dropped {self._working.name} from this index; what was done before is kept"
+            )
 
-    def choose_encoder(self, name: str | None) -> None:
-        """Settle the encoder of a new index, or see that the one asked for is the one it has.
+    @property
+    def entry(self) -> EncoderEntry:
+        """The encoder worked with: the current one, where none was chosen for the moment.
 
         Raises:
-            EncoderMismatch: it has another one.
+            IndexNotFound: there is none yet.
         """
-        entry = self.settings.encoder
-        if name is None and entry is not None:
-            return
-        path = find_encoder(name or DEFAULT)
-        info = Encoder(path).info
-        file = f"encoders/{info.fingerprint[:16]}.onnx" if entry is None else entry.file
-        wanted = EncoderEntry(info.name, info.fingerprint, info.dim, file)
+        entry = self._working or self.settings.encoder
         if entry is None:
-            self._copy_encoder(path, file)
-        self.use(wanted)
-        if file and not self._has_encoder(wanted):
-            self._copy_encoder(path, file)
+            raise IndexNotFound("the index is empty: `morphoindex add PHOTOS` puts photographs in")
+        return entry
+
+    @contextmanager
+    def working_with(self, entry: EncoderEntry) -> Iterator[None]:
+        """Read, write and search the vectors of an encoder that the index holds, whichever is the current one."""
+        before, self._working = self._working, entry
+        try:
+            if self._opened is not None:
+                self._opened.work_with(entry)
+            yield
+        finally:
+            self._working = before
+            if self._opened is not None:
+                self._opened.work_with(self.entry)
+
+    def choose_encoder(self, name: str | None) -> EncoderEntry:
+        """The encoder to add with: the current one, or the one named, with which a new index is begun.
+
+        Raises:
+            EncoderMismatch: the index holds other ones.
+        """
+        if name is None and self.settings.encoder is not None:
+            return self.settings.encoder
+        meant = registry.find(self.settings, name or DEFAULT)
+        if meant.file is not None and (meant.held or not self.settings.encoders):
+            registry.keep_copy(self.folder, meant.entry, meant.file)
+        return self.begin(meant.entry, name or DEFAULT)
 
     def encoder(self, workers: int = 1) -> Encoder:
-        """The encoder of this index, from its own copy of the file.
+        """The encoder worked with, from the index's own copy of the file.
 
         Raises:
             EncoderMismatch: the vectors were made elsewhere, so no photograph can be embedded; or the copy was changed.
         """
-        entry = self.settings.encoder
-        if entry is None:
-            raise IndexNotFound("the index is empty: `morphoindex add PHOTOS` puts photographs in")
-        if not entry.file:
-            raise EncoderMismatch(
-                f"the vectors of this index were made elsewhere ({entry.name}): no photograph can be matched. "
-                "Search by id, or make another index for photographs with --index DIR"
-            )
-        if self._encoder is None:
-            self._encoder = self._load_encoder(entry, workers)
-        if self._encoder is None:
-            built_in = built_in_encoders().get(entry.name)
-            if built_in is None or _fingerprint(built_in) != entry.fingerprint:
-                raise EncoderMismatch(
-                    f"{self.folder / entry.file} is missing or was changed: `morphoindex add --encoder FILE PHOTOS` "
-                    f"puts it back, where FILE is {entry.name} ({entry.fingerprint[:12]}…)"
-                )
-            self._copy_encoder(built_in, entry.file)
-            self.say(f"{self.folder / entry.file} was missing or changed; it is back, from the package")
-            self._encoder = Encoder(self.folder / entry.file, workers)
+        if self._encoder is None or self._encoder.info.fingerprint != self.entry.fingerprint:
+            self._encoder = registry.load(self.folder, self.entry, workers, self.say)
         return self._encoder
 
     def column_of(self, name: str) -> Column:
@@ -176,29 +182,64 @@ class Session:
         known = ", ".join([*columns, *_NAMES])
         raise UsageError(f"there is no column {name!r}; there are {known}")
 
-    def use(self, wanted: EncoderEntry) -> None:
-        """Make this the encoder of a new index, or see that it is the one the index has."""
-        entry = self.settings.encoder
-        if entry is None:
-            begun = replace(self.settings, encoder=wanted)
-            if begun.qdrant_url:  # a name of its own, lest a crash before the end of this has taken it already
-                begun = replace(begun, collection=f"morphoindex-{uuid.uuid4().hex[:12]}")
-            store = create_store(self.folder, begun, wanted)
-            try:
-                for key, kind in FIELDS.items():
-                    store.index_field(key, kind)
-            finally:
-                store.close()
-            self._write_settings(begun)
-        elif (entry.name, entry.fingerprint, entry.dim) != (wanted.name, wanted.fingerprint, wanted.dim):
-            raise EncoderMismatch(
-                f"this index was begun with {_encoder_in_words(entry)}, and never mixes encoders; "
-                f"for {_encoder_in_words(wanted)} make another index: --index OTHER_DIR"
-            )
+    def begin(self, wanted: EncoderEntry, named: str) -> EncoderEntry:
+        """Make this the encoder of a new index, or find it among those the index holds.
+
+        Raises:
+            EncoderMismatch: it holds others.
+        """
+        if self.settings.encoders:
+            held = self.settings.holds(wanted)
+            if held is None:
+                raise registry.mismatch(self.settings, wanted, named)
+            return held
+        begun = replace(self.settings, encoders=(wanted,), current=wanted.name)
+        if begun.qdrant_url:  # a name of its own, lest a crash before the end of this has taken it already
+            begun = replace(begun, collection=f"morphoindex-{uuid.uuid4().hex[:12]}")
+        store = create_store(self.folder, begun, wanted)
+        try:
+            for key, kind in FIELDS.items():
+                store.index_field(key, kind)
+        finally:
+            store.close()
+        self._write_settings(begun)
+        return wanted
+
+    def take_up(self, entry: EncoderEntry, file: Path) -> None:
+        """Let the index hold a further encoder, of which no specimen has a vector yet."""
+        registry.keep_copy(self.folder, entry, file)
+        store = self.collection.store
+        if entry.name in store.vectors:  # of an attempt that was cut off before the end of this
+            store.drop_vectors(entry.name)
+        store.add_vectors(entry.name, entry.dim)
+        self.collection.stamp_early()
+        self._write_settings(replace(self.settings, encoders=(*self.settings.encoders, entry)))
+
+    def make_current(self, entry: EncoderEntry) -> None:
+        """Have search, clusters, duplicates and samples go by this encoder from now on."""
+        self._write_settings(replace(self.settings, current=entry.name))
+        if self._opened is not None:
+            self._opened.work_with(self.entry)
+
+    def let_go(self, entry: EncoderEntry) -> None:
+        """Remove an encoder that is not the current one, with its vectors.
+
+        Cut off, it leaves specimens that lack vectors of it, and can be done again.
+        """
+        self.collection.forget_vectors(entry.stamp_key)
+        if entry.name in self.collection.store.vectors:
+            self.collection.store.drop_vectors(entry.name)
+        kept = tuple(one for one in self.settings.encoders if one != entry)
+        self._write_settings(replace(self.settings, encoders=kept))
+        forget_graph(self.folder, entry.mark)
+        if entry.file:
+            (self.folder / entry.file).unlink(missing_ok=True)
 
     def graph(self, min_samples: Sequence[int] = (), neighbours: Neighbours = "auto") -> ClusterForest:
         """The neighbour graph, with a tree for each of these k, brought up to the specimens there are."""
-        return open_graph(self.folder, self.collection, min_samples, neighbours, self.say)
+        return open_graph(
+            graph_folder(self.folder, self.entry.mark), self.collection, min_samples, neighbours, self.say
+        )
 
     def settle(self) -> None:
         """Put specimens that are back in the index where a person had put them."""
@@ -206,12 +247,11 @@ class Session:
 
     def rebuild(self) -> None:
         """Make the catalog again from the store and the journal, whatever state it is in, and let go of the graph."""
-        entry = self.settings.encoder
-        if entry is None:
+        if not self.settings.encoders:
             return
         self._close_collection()
         forget_graph(self.folder)
-        store = open_store(self.folder, self.settings, entry)
+        store = open_store(self.folder, self.settings, self.entry)
         try:
             labels = rebuild(self.folder, store, self.journal)
         finally:
@@ -231,12 +271,11 @@ class Session:
     def _open_collection(self) -> Collection:
         if self._closed:
             raise UsageError("the index has been closed: open it again")
-        entry = self.settings.encoder
-        if entry is None:
-            raise IndexNotFound("the index is empty: `morphoindex add PHOTOS` puts photographs in")
-        store = open_store(self.folder, self.settings, entry)
+        store = open_store(self.folder, self.settings, self.entry)
         try:
-            return Collection(store, Catalog(self.folder))
+            collection = Collection(store, Catalog(self.folder))
+            collection.work_with(self.entry)
+            return collection
         except BaseException:
             store.close()
             raise
@@ -267,38 +306,12 @@ class Session:
             opened, self._opened = self._opened, None
             _close(opened)
 
-    def _load_encoder(self, entry: EncoderEntry, workers: int) -> Encoder | None:
-        """The encoder from the copy of the index; None where that is not the right file any more."""
-        try:
-            encoder = Encoder(self.folder / entry.file, workers)
-        except EncoderInvalid:
-            if self._has_encoder(entry):
-                raise
-            return None
-        return encoder if encoder.info.fingerprint == entry.fingerprint else None
-
-    def _has_encoder(self, entry: EncoderEntry) -> bool:
-        path = self.folder / entry.file
-        return path.is_file() and _fingerprint(path) == entry.fingerprint
-
-    def _copy_encoder(self, path: Path, file: str) -> None:
-        try:
-            (self.folder / file).parent.mkdir(exist_ok=True)
-            write_whole(self.folder / file, path.read_bytes())
-        except OSError as error:
-            raise StoreError(f"{self.folder / file} cannot be written: {error.strerror or error}") from error
-
 
 def _close(collection: Collection) -> None:
     try:
         collection.catalog.close()
     finally:
         collection.store.close()
-
-
-def _fingerprint(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _NAMES = {
@@ -312,8 +325,3 @@ _NAMES = {
 def label_key(label: str) -> Key:
     """The payload key of a label column."""
     return "labels", label
-
-
-def _encoder_in_words(entry: EncoderEntry) -> str:
-    made = "made elsewhere" if entry.fingerprint == EXTERNAL else entry.fingerprint[:12] + "…"
-    return f"{entry.name} ({entry.dim} dimensions, {made})"

@@ -12,7 +12,8 @@ import tomli_w
 
 from morphoindex.errors import IndexDamaged, IndexTooNew, StoreError
 
-SCHEMA = 1
+SCHEMA = 2
+"""1: one encoder, in a table `encoder`."""
 FILE = "index.toml"
 
 
@@ -25,12 +26,19 @@ class EncoderEntry:
         fingerprint: sha256 of the ONNX file; "external" for vectors that were made elsewhere.
         dim: length of its vectors.
         file: the index's own copy, relative to the index folder; empty for vectors made elsewhere.
+        mark: what its stamps and its graph are told by; empty for the encoder that the index was begun with.
     """
 
     name: str
     fingerprint: str
     dim: int
     file: str = ""
+    mark: str = ""
+
+    @property
+    def stamp_key(self) -> str:
+        """The payload key under which a specimen has the stamp of its vector: "stamp", or "stamp-" and the mark."""
+        return f"stamp-{self.mark}" if self.mark else "stamp"
 
 
 @dataclass(frozen=True)
@@ -38,19 +46,33 @@ class Settings:
     """The content of `index.toml`.
 
     Attributes:
-        encoder: None until the first encoder is chosen.
+        encoders: those that the index holds vectors of, in the order they came.
+        current: name of the one that search, clusters, duplicates and samples go by; empty until there is one.
         qdrant_url: of the server; empty for the embedded store.
         collection: name of the collection on the server.
         roots: name → folder that paths are relative to; a relative folder is seen from the index folder.
         labels: the label columns met so far, in the order they were met.
     """
 
-    encoder: EncoderEntry | None = None
+    encoders: tuple[EncoderEntry, ...] = ()
+    current: str = ""
     qdrant_url: str = ""
     collection: str = ""
     roots: dict[str, str] = field(default_factory=lambda: {"home": ".."})
     labels: tuple[str, ...] = ()
-    schema: int = SCHEMA
+
+    @property
+    def encoder(self) -> EncoderEntry | None:
+        """The current encoder; None until the first one is chosen."""
+        return next((entry for entry in self.encoders if entry.name == self.current), None)
+
+    def holds(self, wanted: EncoderEntry) -> EncoderEntry | None:
+        """The entry of the same encoder, whatever name it goes by here; vectors made elsewhere are told by theirs."""
+        same = (
+            e for e in self.encoders
+            if (e.fingerprint, e.dim) == (wanted.fingerprint, wanted.dim) and (e.file or e.name == wanted.name)
+        )  # fmt: skip
+        return next(same, None)
 
     @property
     def store(self) -> str:
@@ -90,25 +112,33 @@ def read_settings(folder: Path) -> Settings:
 
 
 def _from_table(table: dict[str, Any]) -> Settings:
-    encoder = table.get("encoder")
+    int(table["schema"])
+    first = table.get("encoder")  # of schema 1
+    encoders = tuple(map(_encoder, table.get("encoders", [first] if first else [])))
+    current = str(table.get("current", encoders[0].name if encoders else ""))
+    if encoders and current not in [entry.name for entry in encoders]:
+        raise ValueError(f"the current encoder {current!r} is not among the encoders")
     return Settings(
-        encoder=_encoder(encoder) if encoder else None,
+        encoders=encoders,
+        current=current,
         qdrant_url=str(table.get("qdrant_url", "")),
         collection=str(table.get("collection", "")),
         roots={str(name): str(place) for name, place in table["roots"].items()},
         labels=tuple(str(name) for name in table.get("labels", ())),
-        schema=int(table["schema"]),
     )
 
 
 def _encoder(table: dict[str, Any]) -> EncoderEntry:
-    return EncoderEntry(str(table["name"]), str(table["fingerprint"]), int(table["dim"]), str(table.get("file", "")))
+    return EncoderEntry(
+        str(table["name"]), str(table["fingerprint"]), int(table["dim"]), str(table.get("file", "")),
+        str(table.get("mark", "")),
+    )  # fmt: skip
 
 
 def write_settings(folder: Path, settings: Settings) -> None:
     """Write `index.toml` beside the former one, then put it in its place."""
-    table = {key: value for key, value in asdict(settings).items() if value is not None}
-    table["labels"] = list(settings.labels)
+    table = {"schema": SCHEMA, **asdict(settings)}
+    table |= {name: list(table[name]) for name in ("labels", "encoders")}
     write_whole(folder / FILE, tomli_w.dumps(table).encode())
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 NOWHERE = "-"
 """In `Specimen.grouped`: the last run put it in no cluster."""
+STAMP = "stamp"
+"""The payload key of the stamp of the vector of the encoder that an index was begun with; see `EncoderEntry`."""
 _CONTENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -83,7 +85,8 @@ class Specimen:
             person decided otherwise.
         probability: of the membership that the last run gave it, in [0, 1]; None where never clustered.
         added: ISO 8601 UTC.
-        stamp: of the vector (see `stamp`), empty where it was stored by an early version.
+        stamps: of its vectors (see `stamp`), under the keys of their encoders (`EncoderEntry.stamp_key`); none where it
+            was stored by an early version.
         revision: of the last write; the catalog catches up by it.
     """
 
@@ -102,7 +105,7 @@ class Specimen:
     grouped: str | None = None
     probability: float | None = None
     added: str = ""
-    stamp: str = ""
+    stamps: Mapping[str, str] = field(default_factory=dict)
     revision: int = 0
 
     def changed(self, **changes: Any) -> Specimen:
@@ -128,7 +131,9 @@ class Specimen:
             "labels": dict(self.labels),
             "capture": dict(self.capture),
             "notes": list(self.notes),
+            **self.stamps,
         }
+        del table["stamps"]
         return {key: value if value or value == 0 else None for key, value in table.items()}
 
 
@@ -165,4 +170,5 @@ def from_payload(payload: Mapping[str, Any]) -> Specimen:
     for key in ("paths", "former_paths"):
         table[key] = tuple(FileRecord(**record) for record in table.get(key, ()))
     table["notes"] = tuple(table.get("notes", ()))
+    table["stamps"] = {key: table.pop(key) for key in [*table] if key == STAMP or key.startswith(STAMP + "-")}
     return Specimen(**table)

@@ -16,13 +16,14 @@ from morphoindex.indexer.history import History, read_history, take_in
 from morphoindex.indexer.journal import Journal
 from morphoindex.indexer.paths import Roots
 from morphoindex.indexer.results import CheckResult
-from morphoindex.indexer.specimen import Specimen
-from morphoindex.indexer.vectors import Point, VectorStore
+from morphoindex.indexer.settings import EncoderEntry
+from morphoindex.indexer.specimen import Specimen, point_id, stamp, stamp_text
+from morphoindex.indexer.vectors import VectorStore
 
 _SHOWN = 20  # differences of one kind that are listed one by one
 
 
-def check(collection: Collection, journal: Journal, roots: Roots, dim: int, files: bool) -> CheckResult:
+def check(collection: Collection, journal: Journal, roots: Roots, files: bool) -> CheckResult:
     """Compare the catalog with the store and the journal; with `files`, the paths with the disk too."""
     fresh = Catalog(None)
     problems: list[str] = []
@@ -30,7 +31,7 @@ def check(collection: Collection, journal: Journal, roots: Roots, dim: int, file
     owners: dict[tuple[str, str], str] = {}
     clusters: set[str] = set()
     try:
-        for points in collection.store.scroll(vectors=True):
+        for points in collection.store.scroll():
             batch = []
             for point in points:
                 try:
@@ -39,14 +40,15 @@ def check(collection: Collection, journal: Journal, roots: Roots, dim: int, file
                     problems.append(str(error))
                     continue
                 batch.append(specimen)
-                problems += _wrong_with(point, specimen, dim)
+                if specimen.point != point.id:
+                    problems.append(f"specimen {specimen.id} is stored under another id, {point.id}")
                 problems += _claimed_twice(specimen, owners, roots)
                 clusters.update([specimen.cluster] if specimen.cluster else [])
             fresh.put(batch)
             specimens += len(batch)
         history = read_history(journal)
         take_in(Collection(collection.store, fresh), history)
-        for table in ("specimen", "path", *HISTORY):
+        for table in ("specimen", "path", "stamp", *HISTORY):
             what = "clustering run" if table == "run" else table
             problems += _differences(what, collection.catalog.contents(table), fresh.contents(table))
         unknown = {root for root, _ in owners} - set(roots.places)
@@ -56,6 +58,21 @@ def check(collection: Collection, journal: Journal, roots: Roots, dim: int, file
     if files:
         problems += [f"{path} is not there any more" for path in _gone(owners, roots)]
     return CheckResult(not problems, specimens, len(owners), len(history.runs), tuple(problems))
+
+
+def check_vectors(collection: Collection, encoder: EncoderEntry) -> Iterator[str]:
+    """In words, vectors of the encoder worked with that are not as the specimens say."""
+    stamps = collection.catalog.stamps(encoder.stamp_key)
+    points = {point_id(specimen): specimen for specimen in stamps}
+    for some in collection.store.scroll(vectors=True):
+        for point in some:
+            specimen, vector = points.get(point.id), point.vector
+            if specimen is None:
+                continue
+            if vector is None or len(vector) != encoder.dim or abs(float(np.linalg.norm(vector)) - 1) > 1e-3:
+                yield f"specimen {specimen} has no usable vector of {encoder.name}"
+            elif stamps[specimen] not in (None, stamp_text(stamp(vector))):
+                yield f"specimen {specimen} has another vector of {encoder.name} than was written"
 
 
 def rebuild(folder: Path, store: VectorStore, journal: Journal) -> list[str]:
@@ -81,13 +98,6 @@ def rebuild(folder: Path, store: VectorStore, journal: Journal) -> list[str]:
     except OSError as error:
         raise StoreError(f"{folder / FILE} cannot be replaced: {error.strerror or error}") from error
     return labels
-
-
-def _wrong_with(point: Point, specimen: Specimen, dim: int) -> Iterator[str]:
-    if specimen.point != point.id:
-        yield f"specimen {specimen.id} is stored under another id, {point.id}"
-    if point.vector is None or len(point.vector) != dim or abs(float(np.linalg.norm(point.vector)) - 1) > 1e-3:
-        yield f"specimen {specimen.id} has no usable vector"
 
 
 def _claimed_twice(specimen: Specimen, owners: dict[tuple[str, str], str], roots: Roots) -> Iterator[str]:

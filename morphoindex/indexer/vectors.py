@@ -44,11 +44,28 @@ class VectorStore(Protocol):
 
     Every call raises StoreError when it fails, or IndexDamaged where what is stored cannot be read; nothing else.
     A write that has returned survives a kill of the process. A vector is given back with the very bytes it had.
-    A store may hold several vectors per point under different names; all calls work on the one chosen at opening.
+    A store may hold several vectors per point under different names, and a point may lack some of them. Calls work on
+    that of `vector_name`, which may be set to another at any time.
+
+    Attributes:
+        vectors: dimension of each named vector.
+        vector_name: the one that is written, read and searched; one of them.
     """
+
+    vectors: dict[str, int]
+    vector_name: str
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points whole: payload and vector. The same id again replaces the former point and all its vectors."""
+
+    def add_vectors(self, name: str, size: int) -> None:
+        """Have room for a further vector of this name and dimension, that no point has yet; repeating it is nothing."""
+
+    def drop_vectors(self, name: str) -> None:
+        """Remove the vectors of this name from all points, and the name; not that of `vector_name`."""
+
+    def put_vectors(self, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Give points, by id, a vector [d] beside those of other names that they have. Unknown ids are passed over."""
 
     def set_payloads(self, changes: Sequence[tuple[Payload, Sequence[str]]]) -> None:
         """Per change: set these top-level payload keys (others stay) on these points. Applied in order.

@@ -1,0 +1,74 @@
+"""Taking in photographs, or vectors made elsewhere, as one command does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from morphoindex.errors import UsageError
+from morphoindex.indexer.cores import usable_cores
+from morphoindex.indexer.external import Embeddings, add_external
+from morphoindex.indexer.ingest import Counts, Ingest
+from morphoindex.indexer.labels import labeller
+from morphoindex.indexer.reading import Reader
+from morphoindex.indexer.registry import EXTERNAL
+from morphoindex.indexer.results import AddResult, Refusal
+from morphoindex.indexer.session import Session
+from morphoindex.indexer.settings import EncoderEntry
+
+
+def add(
+    session: Session,
+    inputs: Sequence[str],
+    labels: str | None,
+    encoder: str | None,
+    dry_run: bool,
+    max_megapixels: float,
+    report: Callable[[Counts], None],
+) -> AddResult:
+    """Take photographs in; see `Index.add`."""
+    start = time.perf_counter()
+    labels_of = labeller(labels) if labels else None
+    if max_megapixels <= 0:
+        raise UsageError(f"max_megapixels {max_megapixels:g}: above 0")
+    with session.working_with(session.choose_encoder(encoder)):
+        reader = Reader(session.encoder(usable_cores()), int(max_megapixels * 1e6))
+        ingest = Ingest(session, reader, labels_of, usable_cores(), report, session.say)
+        counts = ingest.plan(inputs) if dry_run else ingest.run(inputs)
+        if not dry_run:
+            _finish(session)
+    seconds = time.perf_counter() - start
+    catalog = session.collection.catalog
+    return AddResult(
+        added=counts.added,
+        known=counts.known,
+        moved=counts.moved,
+        refused=tuple(Refusal(path, reason) for path, reason in sorted(counts.refused.items())),
+        specimens=catalog.specimens(),
+        seconds=round(seconds, 3),
+        images_per_second=round(counts.seen / seconds, 1),
+        changed=counts.changed,
+        gone=counts.gone,
+        labels_unused=len(labels_of.unused()) if labels_of and not dry_run else 0,
+        not_clustered=catalog.not_clustered(),
+    )
+
+
+def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> AddResult:
+    """Take in vectors that were made elsewhere; see `Index.add_embeddings`."""
+    start = time.perf_counter()
+    entry = session.begin(EncoderEntry(encoder, EXTERNAL, embeddings.vectors.shape[1]), encoder)
+    with session.working_with(entry):
+        added, known = add_external(session, embeddings)
+        _finish(session)
+    seconds = time.perf_counter() - start
+    rate = round((added + known) / seconds, 1)
+    catalog = session.collection.catalog
+    return AddResult(
+        added, known, 0, (), catalog.specimens(), round(seconds, 3), rate, not_clustered=catalog.not_clustered()
+    )
+
+
+def _finish(session: Session) -> None:
+    session.settle()
+    session.collection.store.optimize()
