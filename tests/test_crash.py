@@ -288,6 +288,73 @@ def test_remove_survives_a_kill_at_any_step(place: Place) -> None:
     assert len(outcomes) == 2
 
 
+def test_reembed_survives_a_kill_at_any_step(place: Place, tmp_path: Path) -> None:
+    tiny.photos(place.photos, 4, 5)
+    run(place.add())
+    two = str(tiny.encoder(place.folder / "two.onnx", "two", seed=2))
+    before = tiny.tables(place.index)
+    reference = place.copy(tmp_path / "reference")
+    steps = tiny.steps_of(reference.arguments("reembed", "--encoder", two))
+    outcomes: Counter[str] = Counter()
+    for step in spread(steps, 6, "reembed"):
+        here = place.copy(tmp_path / "here")
+        assert tiny.killed_at(here.arguments("reembed", "--encoder", two), step), step
+        tiny.assert_clean(here.index)
+        assert tiny.tables(here.index) == before
+        with morphoindex.open(here.index) as index:
+            done = sum(held.specimens for held in index.status().encoders) - 20
+            outcomes["none" if not done else "some" if done < 20 else "all"] += 1
+            again = index.reembed(two)
+            assert (again.embedded, again.lacking) == (20 - done, 0)
+            assert index.use("two").lacking == 0
+            assert index.check().problems == ()
+        shutil.rmtree(here.folder)
+    assert len(outcomes) > 1
+
+
+def test_the_change_of_encoder_survives_a_kill_at_any_step(place: Place) -> None:
+    tiny.photos(place.photos, 3, 4)
+    run(place.add())
+    two = str(tiny.encoder(place.folder / "two.onnx", "two", seed=2))
+    run(place.arguments("reembed", "--encoder", two))
+    names = ("two", "tiny")
+    outcomes: Counter[object] = Counter()
+    steps = tiny.steps_of(place.arguments("encoder", "use", "tiny"))
+    for turn, step in enumerate(steps - back for back in (60, 12, 6, 3)):  # what matters is done at the end
+        with morphoindex.open(place.index) as index:
+            index.use(names[1 - turn % 2])
+        tiny.killed_at(place.arguments("encoder", "use", names[turn % 2]), step)
+        tiny.assert_clean(place.index)
+        current = tiny.status(place.index)["encoder"].name
+        outcomes["new" if current == names[turn % 2] else "old"] += 1
+    assert outcomes.keys() == {"new", "old"}
+
+
+def test_dropping_an_encoder_survives_a_kill_at_any_step(place: Place, tmp_path: Path) -> None:
+    tiny.photos(place.photos, 3, 4)
+    run(place.add())
+    two = str(tiny.encoder(place.folder / "two.onnx", "two", seed=2))
+    run(place.arguments("reembed", "--encoder", two))
+    before = tiny.tables(place.index)
+    steps = tiny.steps_of(place.copy(tmp_path / "reference").arguments("encoder", "drop", "two"))
+    outcomes: Counter[tuple[int, ...]] = Counter()
+    for step in spread(steps, 6, "drop"):
+        here = place.copy(tmp_path / "here")
+        assert tiny.killed_at(here.arguments("encoder", "drop", "two"), step), step
+        tiny.assert_clean(here.index)
+        assert tiny.tables(here.index) == before
+        with morphoindex.open(here.index) as index:
+            left = tuple(held.specimens for held in index.status().encoders)
+            outcomes[left] += 1
+            if len(left) == 2:
+                assert index.drop("two").vectors == left[1]
+            assert index.reembed(two).lacking == 0  # and it can be had again
+            assert index.use("two").lacking == 0
+            assert index.check().problems == ()
+        shutil.rmtree(here.folder)
+    assert len(outcomes) > 1
+
+
 # --- a full disk -----------------------------------------------------------------------------------------------------
 
 

@@ -124,6 +124,11 @@ def _show_clusters(result: ClusterResult) -> None:
         render.line(
             f"{render.count(result.verified, 'verified specimen')}, {result.retention:.0%} where people put them."
         )
+    if result.lacking:
+        render.line(
+            f"{render.count(result.lacking, 'specimen')} without a vector of the current encoder: in no cluster, but "
+            "for those that a person put there. `morphoindex reembed` reads their photographs again."
+        )
     told = [event_in_words(event) for event in result.events if event.kind not in _PLAIN]
     for words in told[:_TOLD]:
         render.line(words)
@@ -206,13 +211,14 @@ def _given(option: str) -> bool:
 @click.argument("query", metavar="IMAGE|ID")
 @click.option("-k", type=int, default=10, show_default=True, help="How many.")
 @click.option("--where", metavar="CONDITION", help='Only specimens such as \'family = "Apidae" and time > "2024-06"\'.')
+@click.option("--encoder", metavar="E", help="By the vectors of this encoder of the index, not the current one.")
 @shared
-def search(shared: Shared, query: str, k: int, where: str | None) -> None:
+def search(shared: Shared, query: str, k: int, where: str | None, encoder: str | None) -> None:
     """The specimens nearest to a photograph, or to a specimen of the index."""
     from morphoindex.cli import render
 
     with shared.open() as index:
-        result = index.search(query, k, where)
+        result = index.search(query, k, where, encoder=encoder)
 
     def show() -> None:
         if not result.hits:

@@ -76,7 +76,7 @@ def show(shared: Shared, cluster: str) -> None:
         rows = [
             (
                 m.id[:12], "verified" if m.verified else "", "" if m.probability is None else f"{m.probability:.2f}",
-                f"{m.similarity:.3f}", render.labels(m.labels), render.short(m.path),
+                "" if m.similarity is None else f"{m.similarity:.3f}", render.labels(m.labels), render.short(m.path),
             )
             for m in result.members[:_LISTED]
         ]  # fmt: skip

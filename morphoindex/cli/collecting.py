@@ -68,7 +68,7 @@ def init(shared: Shared, encoder: str | None, qdrant_url: str | None) -> None:
 @click.option(
     "--encoder",
     metavar="E",
-    help="A built-in name or an ONNX file; an index keeps its first. With --embeddings, a name for what made them.",
+    help="A built-in name or an ONNX file, one that the index holds. With --embeddings, a name for what made them.",
 )
 @click.option(
     "--embeddings",

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from morphoindex.cli import embedding
 from morphoindex.cli.exporting import export, import_
 from morphoindex.cli.options import Shared, shared
 
@@ -15,8 +16,8 @@ def encoder() -> None:
     """Encoders: the ONNX files that turn photographs into vectors."""
 
 
-encoder.add_command(export)
-encoder.add_command(import_)
+for command in (export, import_, embedding.compare, embedding.use, embedding.drop):
+    encoder.add_command(command)
 
 
 @encoder.command("list")

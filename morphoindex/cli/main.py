@@ -15,6 +15,7 @@ from morphoindex.errors import MorphoindexError
 TRACEBACK = "MORPHOINDEX_TRACEBACK"
 COMMANDS = {
     "demo": "collecting", "init": "collecting", "add": "collecting", "remove": "collecting",
+    "reembed": "embedding",
     "cluster": "asking", "clusters": "clusters", "search": "asking", "dedup": "asking", "sample": "asking",
     "report": "reporting", "sql": "reporting", "status": "reporting",
     "check": "upkeep", "rebuild": "upkeep", "encoder": "encoders",

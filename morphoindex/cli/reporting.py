@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from morphoindex.cli.options import Shared, shared
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.encoder_results import HeldEncoder
 
 _LISTED = 20
 
@@ -17,8 +21,9 @@ _LISTED = 20
     "--format", "format_", type=click.Choice(["csv", "parquet", "json", "npz"]), help="Default: by the ending of FILE."
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it.")
+@click.option("--encoder", metavar="E", help="embeddings: of this encoder of the index instead of the current one.")
 @shared
-def report(shared: Shared, kind: str, format_: str | None, out: Path | None) -> None:
+def report(shared: Shared, kind: str, format_: str | None, out: Path | None, encoder: str | None) -> None:
     """What was found: an overview on the screen, or one of these written to a file.
 
     \b
@@ -30,6 +35,8 @@ def report(shared: Shared, kind: str, format_: str | None, out: Path | None) -> 
     from morphoindex.cli import render
     from morphoindex.errors import UsageError
 
+    if encoder and kind != "embeddings":
+        raise UsageError("--encoder goes with embeddings: the other reports are the same for all encoders")
     if kind == "overview":
         if out or format_:
             raise UsageError(
@@ -41,7 +48,7 @@ def report(shared: Shared, kind: str, format_: str | None, out: Path | None) -> 
         raise UsageError(f"report {kind} needs --out FILE")
     format_ = format_ or out.suffix.lstrip(".").lower()
     with shared.open() as index:
-        rows = index.report(kind, format_, out)
+        rows = index.report(kind, format_, out, encoder=encoder)
     shared.answer(
         {"report": kind, "format": format_, "out": str(out), "rows": rows},
         lambda: render.line(f"Wrote {render.count(rows, 'row')} to {out}."),
@@ -116,13 +123,13 @@ def status(shared: Shared) -> None:
         result = index.status()
 
     def show() -> None:
-        encoder = result.encoder
-        named = f"{encoder.name}, {encoder.dim} dimensions, {encoder.fingerprint[:12]}" if encoder else "none yet"
+        encoders = sorted(result.encoders, key=lambda held: not held.current)
         without = f" ({result.without_file:,} without a file)" if result.without_file else ""
         rows = [
             ("index", result.index),
             ("store", result.store),
-            ("encoder", named),
+            *([] if result.encoders else [("encoder", "none yet")]),
+            *(("encoder" if held.current else "beside it", _encoder_in_words(held)) for held in encoders),
             ("specimens", f"{result.specimens:,}{without}"),
             ("paths", f"{result.paths:,}"),
             ("refused", f"{result.refused:,}"),
@@ -133,3 +140,8 @@ def status(shared: Shared) -> None:
         render.table(("", ""), rows)
 
     shared.answer(result, show)
+
+
+def _encoder_in_words(held: HeldEncoder) -> str:
+    lacking = f"; {held.lacking:,} specimens have no vector of it" if held.lacking else ""
+    return f"{held.name}, {held.dim} dimensions, {held.fingerprint[:12]}{lacking}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from morphoindex.cli.options import Shared, shared
@@ -22,6 +24,12 @@ def check(ctx: click.Context, shared: Shared, files: bool) -> None:
         for problem in result.problems:
             render.line(problem, "yellow")
         counts = (result.specimens, "specimen"), (result.paths, "path"), (result.runs, "clustering run")
+        for held in result.encoders:
+            if held.lacking:
+                render.line(
+                    f"{render.count(held.lacking, 'specimen')} without a vector of {held.name}: "
+                    f"`morphoindex reembed --encoder {shlex.quote(held.name)}` reads their photographs again."
+                )
         compared = ", ".join(render.count(*counted) for counted in counts)
         if result.clean:
             render.line(f"Clean: {compared}.")

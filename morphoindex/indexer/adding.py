@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 
@@ -37,6 +38,8 @@ def add(
         counts = ingest.plan(inputs) if dry_run else ingest.run(inputs)
         if not dry_run:
             _finish(session)
+            if counts.added:
+                _say_what_they_lack(session)
     seconds = time.perf_counter() - start
     catalog = session.collection.catalog
     return AddResult(
@@ -72,3 +75,12 @@ def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> Ad
 def _finish(session: Session) -> None:
     session.settle()
     session.collection.store.optimize()
+
+
+def _say_what_they_lack(session: Session) -> None:
+    for other in session.settings.encoders:
+        if other != session.entry and other.file:
+            session.say(
+                f"what is new has no vector of {other.name} yet: `morphoindex reembed --encoder "
+                f"{shlex.quote(other.name)}` makes them"
+            )

@@ -110,6 +110,8 @@ class Collection:
         The vector goes first: one without its stamp does not count, and is written again. Unknown ids are passed over.
         """
         specimens = self.get(list(vectors)).values()
+        if not specimens:
+            return
         with self._writing():
             self.store.put_vectors({one.point: vectors[one.id] for one in specimens})
             self.change([_stamped(one, self.stamp_key, vectors[one.id]) for one in specimens])

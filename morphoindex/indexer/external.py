@@ -93,7 +93,8 @@ def read_embeddings(path: Path) -> Embeddings:
 def add_external(index: Host, embeddings: Embeddings) -> tuple[int, int]:
     """Put checked embeddings in. Returns how many were new, and how many were there already, by id.
 
-    Those that were there gain the paths and metadata that are new; what they have stays.
+    Those that were there gain the paths and metadata that are new, and the vector where they have only another
+    encoder's; what they have stays.
 
     Raises:
         EmbeddingsInvalid: an id is in the index with another vector, or a path belongs to another id; nothing was
@@ -115,6 +116,9 @@ def add_external(index: Host, embeddings: Embeddings) -> tuple[int, int]:
             changed = [specimen for specimen in merged if specimen != there[specimen.id]]
             index.remember(dict.fromkeys(column for one in (*made.values(), *changed) for column in one.labels))
             index.collection.change(changed)
+            key = index.collection.stamp_key
+            lacking = [row for row, one in made.items() if one.id in there and key not in there[one.id].stamps]
+            index.collection.embed({embeddings.ids[row]: embeddings.vectors[row] for row in lacking})
             index.collection.put([made[row] for row in new], embeddings.vectors[new])
         known += len(there)
         index.pause()

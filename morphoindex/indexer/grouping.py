@@ -51,6 +51,23 @@ class Regrouping:
     events: tuple[Event, ...]
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """What the vectors say of all specimens, those without a vector of the encoder last: they are noise.
+
+    Attributes:
+        standings: [n], where they stood before.
+        matrix: float32 [n, d], unit length; zero where there is none.
+        labels: int64 [n], -1 for noise.
+        probabilities: float64 [n], of membership.
+    """
+
+    standings: Sequence[Membership]
+    matrix: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
 def cluster(
     collection: Collection,
     journal: Journal,
@@ -68,35 +85,55 @@ def cluster(
         again: look at the labels again by other means.
     """
     start = time.perf_counter()
-    labels, probabilities = label(forest, parameters)
     history = read_history(journal)
-    there = collection.catalog.standings()
-    standings = [there[key] for key in forest.keys]
-    done = regrouping(standings, forest.vectors, labels, history)
+    found = labelled(collection, forest, parameters)
+    done = regrouping(found.standings, found.matrix, found.labels, history)
     sizes = Counter(member for member in done.members if member)
     run = {
         "run": len(history.runs) + 1, "method": parameters.method, "parameters": parameters.used(),
         "specimens": len(done.members), "clusters": len(sizes), "noise": done.members.count(None), "new": done.new,
         "returned": done.returned, "ended": done.ended, "events": [event_line(event) for event in done.events],
+        "encoder": collection.store.vector_name,
     }  # fmt: skip
-    _write_pending(folder, run, standings, done, probabilities)
+    _write_pending(folder, run, found.standings, done, found.probabilities)
     finish_run(collection, journal, folder)
     verified, kept = retention(collection, history.rulings)
     return ClusterResult(
         method=parameters.method,
         specimens=len(done.members),
         noise=done.members.count(None),
-        clusters=_clusters(forest, done.members, probabilities, sizes, history.rulings, parameters),
+        clusters=_clusters(found, done.members, sizes, history.rulings, parameters),
+        lacking=len(found.standings) - len(forest) or None,
         events=done.events,
         verified=verified,
         retention=kept / verified if verified else 1.0,
         neighbours=words_for(forest),
         recall=round(forest.recall(), 4),
-        verification=verify(forest, parameters, labels) if again else None,
+        verification=verify(forest, parameters, found.labels[: len(forest)]) if again else None,
         before={"method": history.runs[-1].method, **history.runs[-1].parameters} if history.runs else None,
         seconds=round(time.perf_counter() - start, 3),
         **parameters.used(),
     )
+
+
+def labelled(collection: Collection, forest: ClusterForest, parameters: Parameters) -> Labelled:
+    """All specimens with their labels.
+
+    Args:
+        collection: of the index.
+        forest: over those that have a vector of the encoder.
+        parameters: how to cluster.
+    """
+    labels, probabilities = label(forest, parameters)
+    there = collection.catalog.standings()
+    keys, matrix = forest.keys, forest.vectors
+    lacking = sorted(there.keys() - set(keys))
+    if lacking:
+        keys = (*keys, *lacking)
+        matrix = np.concatenate([matrix, np.zeros((len(lacking), matrix.shape[1]), np.float32)])
+        labels = np.append(labels, np.full(len(lacking), NOISE))
+        probabilities = np.append(probabilities, np.zeros(len(lacking)))
+    return Labelled([there[key] for key in keys], matrix, labels, probabilities)
 
 
 def regrouping(
@@ -186,9 +223,8 @@ def _write_pending(
 
 
 def _clusters(
-    forest: ClusterForest,
+    found: Labelled,
     members: Sequence[str | None],
-    probabilities: NDArray[np.float64],
     sizes: Counter[str],
     stands: Rulings,
     parameters: Parameters,
@@ -196,19 +232,19 @@ def _clusters(
     """The clusters, from large to small, each with the ids of its surest members."""
     from morphoindex.indexer.clustering.cohesion import least_similarities
 
-    keys = forest.keys
     examples: dict[str, list[str]] = defaultdict(list)
-    for i in np.argsort(-probabilities, kind="stable").tolist():
+    for i in np.argsort(-found.probabilities, kind="stable").tolist():
         member = members[i]
         if member and len(examples[member]) < EXAMPLES:
-            examples[member].append(keys[i])
+            examples[member].append(found.standings[i].id)
     ordered = sorted(sizes, key=lambda cluster: (-sizes[cluster], cluster))
     number = {cluster: i for i, cluster in enumerate(ordered)}
     least: list[float | None] = [None] * len(ordered)
     if parameters.method == "cosine":
         labels = np.array([number[member] if member else NOISE for member in members], np.int64)
-        least = [round(value, 6) for value in least_similarities(forest.vectors, labels).tolist()]
-    there = set(keys)
+        labels[~found.matrix.any(axis=1)] = NOISE
+        least = [round(value, 6) for value in least_similarities(found.matrix, labels).tolist()]
+    there = {one.id for one in found.standings}
     verified = Counter(cluster for specimen, cluster in stands.pins.items() if specimen in there)
     return tuple(
         Cluster(

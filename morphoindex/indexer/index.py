@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from morphoindex.indexer.catalog import Table
 from morphoindex.indexer.clustering.labels import Selection
+from morphoindex.indexer.encoder_results import Comparison, Dropped, Reembedding, ReembedResult, Switched
 from morphoindex.indexer.graph import Neighbours
 from morphoindex.indexer.grouping import cluster
 from morphoindex.indexer.host import place
@@ -62,14 +63,14 @@ class Index:
             paths: one or several.
             labels: `folder`, `folder=COLUMN`, a pattern such as `{family}_{species}_{n}`, or a CSV file with
                 a column `path`.
-            encoder: a built-in name or an ONNX file; the index keeps the one it was begun with.
+            encoder: a built-in name or an ONNX file; one that the index holds, by default the current one.
             dry_run: only count what would be read.
             max_megapixels: larger photographs are refused.
             report: told the counts after every committed batch.
 
         Raises:
             UsageError: labels or encoder are not what is allowed.
-            EncoderMismatch: the index was begun with another encoder.
+            EncoderMismatch: the index holds no such encoder; `reembed` gives it one.
         """
         from morphoindex.indexer.adding import add
 
@@ -125,20 +126,25 @@ class Index:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    def search(self, query: str | os.PathLike[str], k: int = 10, where: str | None = None) -> SearchResult:
+    def search(
+        self, query: str | os.PathLike[str], k: int = 10, where: str | None = None, *, encoder: str | None = None
+    ) -> SearchResult:
         """The nearest specimens to a photograph or to a specimen of the index.
 
         Args:
             query: path of an image, or the id of a specimen (or the beginning of one), which is then left out.
             k: how many.
             where: a condition on labels and capture, such as `family = "Apidae" and time > "2024-06"`.
+            encoder: another than the current one of those that the index holds.
 
         Raises:
-            UsageError: k is below 1, the condition is wrong, or there is neither such a usable image nor such an id.
+            UsageError: k is below 1, the condition is wrong, there is neither such a usable image nor such an id, or
+                the index holds no such encoder.
         """
         from morphoindex.indexer.lookup import search
 
-        return search(self._session, os.fspath(query), k, where)
+        with self._session.looking_with(encoder):
+            return search(self._session, os.fspath(query), k, where)
 
     def cluster(
         self,
@@ -248,20 +254,22 @@ class Index:
 
         return overview(self._session)
 
-    def report(self, kind: str, format: str, out: str | os.PathLike[str]) -> int:
+    def report(self, kind: str, format: str, out: str | os.PathLike[str], *, encoder: str | None = None) -> int:
         """Write a table to a file; returns the number of rows.
 
         Args:
             kind: "assignments", "embeddings", "ingest".
             format: "csv", "parquet", "json"; for embeddings "npz", "parquet".
             out: the file, replaced if it is there.
+            encoder: of the embeddings, where it is not the current one.
 
         Raises:
-            UsageError: kind and format do not go together, or the file cannot be written.
+            UsageError: kind and format do not go together, the file cannot be written, or there is no such encoder.
         """
         from morphoindex.indexer.reports import write_report
 
-        return write_report(self._session, kind, format, Path(out))
+        with self._session.looking_with(encoder):
+            return write_report(self._session, kind, format, Path(out))
 
     def sql(self, statement: str) -> Table:
         """Ask the catalog: `specimens`, `paths`, `clusters`, `runs`, `events`, `decisions`. Reads only the index.
@@ -277,6 +285,72 @@ class Index:
         from morphoindex.indexer.inventory import status
 
         return status(self._session)
+
+    # -- encoders ------------------------------------------------------------------------------------------------
+
+    def reembed(
+        self,
+        encoder: str | None = None,
+        *,
+        dry_run: bool = False,
+        max_megapixels: float = 200,
+        report: Callable[[Reembedding], None] = lambda done: None,
+    ) -> ReembedResult:
+        """Give all specimens that lack it a vector of an encoder, by reading their photographs again.
+
+        The vectors that they have stay. Interrupted, it keeps what was done, and goes on from there the next time.
+
+        Args:
+            encoder: a built-in name, an ONNX file, or one that the index holds; by default the current one.
+            dry_run: only find out what would be read.
+            max_megapixels: larger photographs are refused.
+            report: told how far it is, after every committed batch.
+
+        Raises:
+            UsageError: there is no such encoder, its vectors were made elsewhere, or there are no photographs at all.
+            EncoderInvalid: it is not an encoder of the contract; the index is then as it was.
+        """
+        from morphoindex.indexer.reembedding import reembed
+
+        return reembed(self._session, encoder, dry_run, max_megapixels, report)
+
+    def use(self, encoder: str) -> Switched:
+        """Have search, clusters, duplicates and samples go by another encoder that the index holds, from now on.
+
+        Clusters, their names and what people decided stand as they are; the next `cluster` goes by the new vectors.
+
+        Raises:
+            UsageError: the index holds no such encoder, or no specimen has a vector of it.
+        """
+        from morphoindex.indexer.switching import use
+
+        return use(self._session, encoder)
+
+    def compare(self, a: str, b: str, *, threshold: float | None = None) -> Comparison:
+        """What would be otherwise with encoder `b` than with `a`: neighbours, clusters. Decides and changes nothing.
+
+        Both cluster as the last run did.
+
+        Args:
+            a, b: encoders that the index holds.
+            threshold: cosine for the clusters of `b`, since those of two encoders are not on one scale.
+
+        Raises:
+            UsageError: the index does not hold both, or fewer than two specimens have vectors of both.
+        """
+        from morphoindex.indexer.comparison import compare
+
+        return compare(self._session, a, b, threshold)
+
+    def drop(self, encoder: str, *, dry_run: bool = False) -> Dropped:
+        """Remove an encoder that is not the current one from the index, with its vectors.
+
+        Raises:
+            UsageError: the index holds no such encoder, it is the current one, or specimens have no other vector.
+        """
+        from morphoindex.indexer.switching import drop
+
+        return drop(self._session, encoder, dry_run)
 
     # -- upkeep --------------------------------------------------------------------------------------------------
 

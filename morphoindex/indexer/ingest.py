@@ -6,9 +6,8 @@ import itertools
 import json
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -21,7 +20,7 @@ from morphoindex.indexer.host import Host
 from morphoindex.indexer.interrupts import uninterrupted
 from morphoindex.indexer.labels import Labeller
 from morphoindex.indexer.paths import Roots, to_text
-from morphoindex.indexer.reading import Candidate, Outcome, Reader
+from morphoindex.indexer.reading import Candidate, Outcome, Reader, in_order
 from morphoindex.indexer.specimen import FileRecord, Specimen
 
 _LOOK_UP = 4096  # files whose ledger entries are fetched at once
@@ -158,16 +157,15 @@ class Ingest:
         self, pool: ThreadPoolExecutor, bites: Iterable[tuple[list[Candidate], set[str]]]
     ) -> Iterator[list[Outcome]]:
         """Outcomes in the order of the files, with a bounded number of bites under way."""
-        under_way: deque[Future[list[Outcome]]] = deque()
         encoder = self._reader.encoder
-        for number, (bite, known) in enumerate(bites):
-            if number == 0:
-                self._say(f"encoder {encoder.info.name} on {encoder.place}, {self._workers} threads")
-            under_way.append(pool.submit(self._reader.outcomes, bite, known))
-            if len(under_way) >= self._workers * 3:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+
+        def told() -> Iterator[tuple[list[Candidate], set[str]]]:
+            for number, bite in enumerate(bites):
+                if number == 0:
+                    self._say(f"encoder {encoder.info.name} on {encoder.place}, {self._workers} threads")
+                yield bite
+
+        return in_order(pool, lambda bite: self._reader.outcomes(*bite), told(), self._workers * 3)
 
     # -- from outcomes to the index ---------------------------------------------------------------------------------
 

@@ -62,7 +62,11 @@ def search(index: Host, query: str, k: int, where: str | None) -> SearchResult:
     else:
         own = _specimen(index, query)
         found = collection.vector(own)
-        assert found is not None
+        if found is None:
+            raise UsageError(
+                f"{own} has no vector of {collection.store.vector_name}: `morphoindex reembed` gives it one where its "
+                "photograph is there"
+            )
         vector = found
     hits = collection.store.search(vector, k + (own is not None), condition)
     kept = [hit for hit in hits if own is None or hit.id != point_id(own)][:k]

@@ -150,22 +150,25 @@ def show_cluster(index: Desk, text: str) -> ClusterDetail:
     """See `Clusters.show`."""
     register = Register.of(index)
     history, cluster = register.history, register.find_present(text)
-    loaded = index.collection.load(Compare("cluster", "=", cluster))
+    where = Compare("cluster", "=", cluster)
+    loaded = index.collection.load(where)
     matrix = loaded.matrix.astype(np.float64)
     medoid = int(np.argmax(matrix @ matrix.sum(axis=0))) if len(matrix) else None
     similarity = (matrix @ matrix[medoid]).clip(-1, 1) if medoid is not None else np.empty(0)
+    cosines = dict(zip((one.id for one in loaded.specimens), similarity.tolist(), strict=True))
     members = [
         Member(
             one.id,
             place(index.roots, one),
             history.rulings.pins.get(one.id) == cluster,
             one.probability,
-            round(float(cosine), 6),
+            round(cosines[one.id], 6) if one.id in cosines else None,
             dict(one.labels),
         )
-        for one, cosine in zip(loaded.specimens, similarity, strict=True)
+        for some in index.collection.scroll(where)
+        for one in some
     ]
-    members.sort(key=lambda m: (not m.verified, -(m.probability or 0.0), -m.similarity, m.id))
+    members.sort(key=lambda m: (not m.verified, -(m.probability or 0.0), -(m.similarity or 0.0), m.id))
     column = telling(index.labels)
     counts = Counter(m.labels[column] for m in members if column and column in m.labels)
     label = min(counts, key=lambda value: (-counts[value], value)) if counts else None

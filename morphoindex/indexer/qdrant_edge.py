@@ -157,9 +157,9 @@ class EdgeStore:
         """Remove the vectors of this name from all points, and the name; not that of `vector_name`."""
         choose_vector(self.vectors, name, f"The store in {self.folder}")
         with self._writing(0) as shard:
-            shard.update(edge.UpdateOperation.delete_vector_name(name))
             del self.vectors[name]
-            _write_record(self.folder, self.vectors, None)
+            _write_record(self.folder, self.vectors, None)  # first: what it has must be there
+            shard.update(edge.UpdateOperation.delete_vector_name(name))
 
     def put_vectors(self, vectors: Mapping[str, NDArray[np.float32]]) -> None:
         """Give points, by id, a vector [d] beside those of other names that they have. Unknown ids are passed over."""

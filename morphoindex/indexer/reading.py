@@ -6,10 +6,13 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from io import FileIO
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,8 @@ from morphoindex.indexer.encoder import Encoder
 from morphoindex.indexer.images import decode
 from morphoindex.indexer.specimen import Specimen, content_id
 
+Bite = TypeVar("Bite")
+Result = TypeVar("Result")
 MAX_BYTES = 2 << 30
 MAX_PIXELS = 200_000_000
 _ATTEMPTS = 2
@@ -172,6 +177,19 @@ class Reader:
             bytes=len(data), capture=capture, notes=photo.notes,
         )  # fmt: skip
         return specimen, self.encoder.fit(photo.pixels)
+
+
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Bite], Result], bites: Iterable[Bite], ahead: int
+) -> Iterator[Result]:
+    """What the work in the pool gives for each bite, in their order, with at most so many under way."""
+    under_way: deque[Future[Result]] = deque()
+    for bite in bites:
+        under_way.append(pool.submit(work, bite))
+        if len(under_way) >= ahead:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()
 
 
 def _without_vector(outcome: Outcome) -> Outcome:

@@ -76,8 +76,8 @@ def find_held(settings: Settings, text: str) -> EncoderEntry:
     if held is None:
         names = ", ".join(entry.name for entry in settings.encoders) or "none yet"
         raise UsageError(
-            f"this index has no vectors of an encoder {text!r}; it has {names}. "
-            f"`morphoindex reembed --encoder {text}` makes them"
+            f"this index has no vectors of an encoder {text!r}; it has {names}; "
+            "`morphoindex reembed --encoder E` makes them"
         )
     return held
 

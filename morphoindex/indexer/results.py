@@ -10,6 +10,7 @@ from morphoindex.indexer.clustering.events import Event
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.cutting import Step
+    from morphoindex.indexer.encoder_results import HeldEncoder
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,6 @@ class EncoderStatus:
     name: str
     fingerprint: str
     dim: int
-
-
-@dataclass(frozen=True)
-class HeldEncoder:
-    """An encoder that an index has vectors of: of `specimens`, where so many `lacking` have none.
-
-    Search, clusters, duplicates and samples go by the `current` one; the other fields are those of EncoderStatus.
-    """
-
-    name: str
-    fingerprint: str
-    dim: int
-    current: bool
-    specimens: int
-    lacking: int
 
 
 @dataclass(frozen=True)
@@ -129,7 +115,8 @@ class ClusterResult:
     `events` tell what became of the clusters since the last run. Of the `verified` specimens of the index `retention`
     is the share that is in the cluster a person put it in; 1 where there are none. `neighbours` are "exact" or
     "approximate"; `recall` is the share of true neighbours that a sample has. `before` are method and parameters of
-    the run before, where there was one.
+    the run before, where there was one. So many `lacking` specimens have no vector of the current encoder, if any: they
+    are in no cluster, but for those that a person put into one.
     """
 
     method: str
@@ -144,6 +131,7 @@ class ClusterResult:
     seconds: float
     verification: Verification | None = None
     before: Mapping[str, Any] | None = None
+    lacking: int | None = None
     threshold: float | None = None
     linkage: str | None = None
     min_cluster_size: int | None = None
@@ -308,13 +296,16 @@ class ClusterList:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a cluster; `similarity` is the cosine to the medoid, the member most like all others."""
+    """A member of a cluster; `similarity` is the cosine to the medoid, the member most like all others.
+
+    It is None where the specimen has no vector of the current encoder.
+    """
 
     id: str
     path: str | None
     verified: bool
     probability: float | None
-    similarity: float
+    similarity: float | None
     labels: Mapping[str, str]
 
 

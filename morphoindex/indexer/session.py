@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,6 +142,14 @@ class Session:
             self._working = before
             if self._opened is not None:
                 self._opened.work_with(self.entry)
+
+    def looking_with(self, encoder: str | None) -> AbstractContextManager[None]:
+        """As `working_with`, for an encoder as a person names it; None for the current one.
+
+        Raises:
+            UsageError: the index holds no such encoder.
+        """
+        return self.working_with(registry.find_held(self.settings, encoder)) if encoder else nullcontext()
 
     def choose_encoder(self, name: str | None) -> EncoderEntry:
         """The encoder to add with: the current one, or the one named, with which a new index is begun.
@@ -281,6 +289,8 @@ class Session:
             raise
 
     def _catch_up(self, collection: Collection) -> None:
+        for entry in self.settings.encoders:  # the removal of one may have been cut off, or the store be of a backup
+            collection.store.add_vectors(entry.name, entry.dim)
         missed = collection.catch_up()
         if missed.written:
             self.say(f"the catalog was {missed.written} specimens behind the store and has caught up")
