@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -264,6 +265,24 @@ def test_vectors_made_elsewhere(tmp_path: Path) -> None:
         assert index.check().clean
 
 
+def test_an_encoder_that_another_process_drops_meanwhile(place: Path) -> None:
+    with morphoindex.open(place / ".morphoindex") as index:
+        index.reembed(str(place / "two.onnx"))
+        session = index._session
+        two = session.settings.encoders[1]
+        dropping = tiny.process(["--index", str(place / ".morphoindex"), "encoder", "drop", "two", "--wait", "60"])
+        dropping.start()
+        while not session._lock.has_waiters():
+            time.sleep(0.05)
+        session._held_since -= 60  # long enough to let others in
+        with pytest.raises(EncoderMismatch, match="another process has dropped two"), session.working_with(two):
+            session.pause()
+        dropping.join()
+        assert dropping.exitcode == 0
+        assert [held.name for held in index.status().encoders] == ["one"]
+        assert index.check().clean
+
+
 # --- from one to another ----------------------------------------------------------------------------------------------
 
 
@@ -463,6 +482,8 @@ def test_compare(cli: tiny.Cli, place: Path) -> None:
     assert 5 <= overlap["mean"] < 10  # of ten, five are of one's own kind
     assert (result["a"]["clusters"], result["a"]["noise"]) == (4, 0)
     assert (result["b"]["clusters"], result["b"]["noise"]) == (4, 4)
+    shown = cli("encoder", "compare", "two", "one").stdout
+    assert "After `morphoindex encoder use one` the next `morphoindex cluster` would say:\n  C0001 grew to 7" in shown
     shown = cli("encoder", "compare", "one", "two", "--threshold", "-1").stdout
     assert "one and two on 24 specimens; 4 without a vector of both are left out." in shown
     assert "By two: 1 cluster, 4 specimens in none (cosine, threshold -1.0, linkage single)." in shown

@@ -117,13 +117,14 @@ def _show_what_would_happen(result: Comparison) -> None:
     from morphoindex.cli import render
     from morphoindex.indexer.chronicle import event_in_words
 
+    if result.events is None:
+        return
+    name = shlex.quote(result.b.encoder)
     events = sorted(result.events, key=lambda event: _GRAVE.index(event.kind))
     if not events:
-        render.line("The clusters there are would stay as they are, or there are none yet.")
+        render.line(f"After `morphoindex encoder use {name}` the next `morphoindex cluster` would leave all as it is.")
         return
-    render.line(
-        f"After `morphoindex encoder use {shlex.quote(result.b.encoder)}` the next `morphoindex cluster` would say:"
-    )
+    render.line(f"After `morphoindex encoder use {name}` the next `morphoindex cluster` would say:")
     for event in events[:_LISTED]:
         render.line(f"  {event_in_words(event)}")
     if len(events) > _LISTED:

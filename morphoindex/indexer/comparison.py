@@ -9,7 +9,6 @@ import numpy as np
 from morphoindex.errors import UsageError
 from morphoindex.indexer import registry
 from morphoindex.indexer.clustering.agreement import agreement, shared_neighbours
-from morphoindex.indexer.clustering.events import Event
 from morphoindex.indexer.clustering.labels import NOISE
 from morphoindex.indexer.encoder_results import Comparison, EncoderClusters, Overlap
 from morphoindex.indexer.grouping import Labelled, labelled, regrouping
@@ -49,7 +48,7 @@ def compare(session: Session, a: str, b: str, threshold: float | None) -> Compar
         in_both=int(((one.labels[here] != NOISE) & (other.labels[there] != NOISE)).sum()),
         ami=round(found[0], 4) if found else None,
         ari=round(found[1], 4) if found else None,
-        events=_events(other, history),
+        events=regrouping(other.standings, other.matrix, other.labels, history).events if history.runs else None,
     )
 
 
@@ -83,10 +82,3 @@ def _described(entry: EncoderEntry, parameters: Parameters, found: Labelled) -> 
     return EncoderClusters(
         entry.name, parameters.method, parameters.used(), clusters, int((found.labels == NOISE).sum())
     )
-
-
-def _events(found: Labelled, history: History) -> tuple[Event, ...]:
-    """What a run would do to the clusters there are, if there are any."""
-    if not history.runs:
-        return ()
-    return regrouping(found.standings, found.matrix, found.labels, history).events

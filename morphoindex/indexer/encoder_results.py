@@ -112,7 +112,8 @@ class Comparison:
         in_both: specimens compared that are in a cluster of both.
         ami, ari: adjusted mutual information and adjusted Rand index over those; 1 for the same clusters, 0 for what
             chance gives; None where there are none.
-        events: what the next run would do to the clusters there are, were `b` the current encoder.
+        events: what the next run would do to the clusters there are, were `b` the current encoder; None where nothing
+            was clustered yet.
     """
 
     specimens: int
@@ -123,4 +124,4 @@ class Comparison:
     in_both: int
     ami: float | None
     ari: float | None
-    events: tuple[Event, ...]
+    events: tuple[Event, ...] | None

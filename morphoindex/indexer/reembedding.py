@@ -80,7 +80,7 @@ def reembed(
 def _lacking(session: Session, meant: Meant) -> list[str]:
     """Ids of the specimens without a vector of an encoder, in the order of their paths."""
     catalog = session.collection.catalog
-    have = catalog.stamps(meant.entry.stamp_key) if meant.held or meant.entry in session.settings.encoders else {}
+    have = catalog.stamps(meant.entry.stamp_key) if meant.entry in session.settings.encoders else {}
     found = catalog.query(
         "SELECT id FROM specimen LEFT JOIN (SELECT id, min(root || '/' || path) AS first FROM path "
         "WHERE state = 'present' GROUP BY id) USING (id) ORDER BY first, id"
