@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = "graph"
 Neighbours = Literal["auto", "exact", "approximate"]
-APPROXIMATE_FROM = 300_000
+APPROXIMATE_FROM = 400_000
 """Specimens from which neighbours come from the store's search graph, unless a person says otherwise."""
 _PATIENCE = 1.0  # seconds of silence
 _QUICK = 4e8  # pairs of specimens that are compared before a person begins to wonder
