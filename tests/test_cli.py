@@ -96,7 +96,7 @@ def test_status_json(here: Cli) -> None:
 def test_cluster_json(here: Cli) -> None:
     answer = here.json("cluster", "--threshold", "0.7")
     told = {"method", "specimens", "noise", "clusters", "events", "verified", "retention", "seconds"}
-    told |= {"neighbours", "recall"}
+    told |= {"neighbours", "recall", "dry_run"}
     assert set(answer) == {*told, "threshold", "linkage", "before"}
     assert (answer["method"], answer["threshold"], answer["specimens"]) == ("cosine", 0.7, 24)
     assert sum(c["size"] for c in answer["clusters"]) + answer["noise"] == 24
@@ -105,6 +105,9 @@ def test_cluster_json(here: Cli) -> None:
     assert set(again) == {*told, "min_cluster_size", "min_samples", "selection", "before"}
     assert again["before"] == {"method": "cosine", "threshold": 0.7, "linkage": "single"}
     assert (again["method"], again["min_cluster_size"]) == ("hdbscan", 3)
+    tried = here.json("cluster", "--threshold", "0.7", "--dry-run")
+    assert (tried["dry_run"], tried["before"]["method"]) == (True, "hdbscan")
+    assert here.json("cluster", "--threshold", "0.7")["before"]["method"] == "hdbscan"
 
 
 def test_options_of_the_other_method_are_said_to_be_unused(here: Cli) -> None:

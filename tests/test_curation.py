@@ -345,6 +345,25 @@ def test_a_dry_run_does_nothing_and_says_what_it_would_do(index: Index) -> None:
     assert (everything(index), index.clusters.decisions()) == before
 
 
+TABLES = ("specimens", "runs", "events", "decisions")
+
+
+def test_a_run_that_is_only_tried_tells_what_it_would_do_and_changes_nothing(index: Index) -> None:
+    index.clusters.verify(index.cluster(min_cluster_size=5).clusters[0].id)
+
+    def standing() -> tuple[object, ...]:
+        return index.clusters.list(), *(index.sql(f"SELECT * FROM {table} ORDER BY ALL").rows for table in TABLES)
+
+    before = standing()
+    tried = index.cluster(threshold=0.95, dry_run=True)
+    assert tried.dry_run
+    assert tried.verified > 0
+    assert tried.retention == 1
+    assert standing() == before
+    done = index.cluster(threshold=0.95)
+    assert (done.clusters, done.events, done.noise) == (tried.clusters, tried.events, tried.noise)
+
+
 def test_verified_specimens_that_come_back_are_where_they_were_put(index: Index) -> None:
     index.clusters.move(kind(0, 0), "C0002")
     index.remove(kind(0, 0))

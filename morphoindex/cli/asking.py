@@ -58,15 +58,17 @@ _CHAINED = 0.25  # share of all specimens in one cosine cluster from which a wor
     help="Approximate ones are for collections too large to compare all pairs.",
 )
 @click.option("--verify", is_flag=True, help="Work the clusters out again by other means, and compare.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would come to.")
 @shared
 def cluster(
     shared: Shared, threshold: float | None, thresholds: str | None, method: str | None,
     linkage: Literal["single", "complete", "average"], min_cluster_size: int, min_samples: int,
     selection: Literal["eom", "leaf"], neighbours: Literal["auto", "exact", "approximate"], verify: bool,
+    dry_run: bool,
 ) -> None:  # fmt: skip
     """Group all specimens. Clusters keep their ids from run to run, and what people decided about them holds."""
     if thresholds is not None:
-        others = [o for o in ("threshold", "method", "linkage", *_DENSITY, "verify") if _given(o)]
+        others = [o for o in ("threshold", "method", "linkage", *_DENSITY, "verify", "dry_run") if _given(o)]
         if others:
             raise click.UsageError(f"--thresholds only looks, and goes without --{others[0].replace('_', '-')}.")
         _show_sweep(shared, _several(thresholds), neighbours)
@@ -82,7 +84,7 @@ def cluster(
     with shared.open() as index:
         result = index.cluster(
             threshold, min_cluster_size=min_cluster_size, min_samples=min_samples, selection=selection,
-            linkage=linkage, neighbours=neighbours, verify=verify,
+            linkage=linkage, neighbours=neighbours, verify=verify, dry_run=dry_run,
         )  # fmt: skip
     if linkage == "single" and result.clusters and result.clusters[0].size > _CHAINED * result.specimens:
         share = result.clusters[0].size / result.specimens
@@ -133,7 +135,8 @@ def _show_clusters(result: ClusterResult) -> None:
     for words in told[:_TOLD]:
         render.line(words)
     if len(told) > _TOLD:
-        render.line(f"… and {len(told) - _TOLD:,} more such changes: `morphoindex sql 'SELECT * FROM events'`")
+        where = "" if result.dry_run else ": `morphoindex sql 'SELECT * FROM events'`"
+        render.line(f"… and {len(told) - _TOLD:,} more such changes{where}")
     if result.clusters:
         named = any(found.name for found in result.clusters)
         heads = (
@@ -152,9 +155,12 @@ def _show_clusters(result: ClusterResult) -> None:
         ]  # fmt: skip
         render.table(heads, rows, right=("size", "least similarity"))
     if len(result.clusters) > _LISTED:
-        render.line(f"… and {len(result.clusters) - _LISTED:,} smaller ones: `morphoindex clusters list` has all.")
+        where = "" if result.dry_run else ": `morphoindex clusters list` has all"
+        render.line(f"… and {len(result.clusters) - _LISTED:,} smaller ones{where}.")
     if result.verification is not None:
         _show_verification(result.verification)
+    if result.dry_run:
+        render.line("Nothing was changed.")
 
 
 def _show_verification(found: Verification) -> None:

@@ -75,6 +75,7 @@ def cluster(
     forest: ClusterForest,
     parameters: Parameters,
     again: bool = False,
+    dry_run: bool = False,
 ) -> ClusterResult:
     """Cluster everything, and write the memberships to the store, the journal and the catalog.
 
@@ -83,6 +84,7 @@ def cluster(
         forest: over all of its specimens.
         parameters: how to cluster.
         again: look at the labels again by other means.
+        dry_run: write nothing.
     """
     start = time.perf_counter()
     history = read_history(journal)
@@ -95,9 +97,13 @@ def cluster(
         "returned": done.returned, "ended": done.ended, "events": [event_line(event) for event in done.events],
         "encoder": collection.store.vector_name,
     }  # fmt: skip
-    _write_pending(folder, run, found.standings, done, found.probabilities)
-    finish_run(collection, journal, folder)
-    verified, kept = retention(collection, history.rulings)
+    if dry_run:
+        member = {one.id: cluster for one, cluster in zip(found.standings, done.members, strict=True)}
+        verified, kept = _in_place(member, history.rulings)
+    else:
+        _write_pending(folder, run, found.standings, done, found.probabilities)
+        finish_run(collection, journal, folder)
+        verified, kept = retention(collection, history.rulings)
     return ClusterResult(
         method=parameters.method,
         specimens=len(done.members),
@@ -112,6 +118,7 @@ def cluster(
         verification=verify(forest, parameters, found.labels[: len(forest)]) if again else None,
         before={"method": history.runs[-1].method, **history.runs[-1].parameters} if history.runs else None,
         seconds=round(time.perf_counter() - start, 3),
+        dry_run=dry_run,
         **parameters.used(),
     )
 
@@ -194,7 +201,12 @@ def finish_run(collection: Collection, journal: Journal, folder: Path) -> bool:
 def retention(collection: Collection, stands: Rulings) -> tuple[int, int]:
     """Verified members in the index, and how many of them the store has in the cluster a person put them in."""
     found = collection.get(list(stands.pins))
-    return len(found), sum(one.cluster == stands.pins[one.id] for one in found.values())
+    return _in_place({one.id: one.cluster for one in found.values()}, stands)
+
+
+def _in_place(clusters: Mapping[str, str | None], stands: Rulings) -> tuple[int, int]:
+    there = stands.pins.keys() & clusters.keys()
+    return len(there), sum(clusters[specimen] == stands.pins[specimen] for specimen in there)
 
 
 def _write_pending(

@@ -156,6 +156,7 @@ class Index:
         linkage: Linkage = "single",
         neighbours: Neighbours = "auto",
         verify: bool = False,
+        dry_run: bool = False,
     ) -> ClusterResult:
         """Cluster everything: with a threshold by cosine, without one by HDBSCAN*. Ids of clusters are kept over time.
 
@@ -168,6 +169,7 @@ class Index:
                 it, or the mean between any two parts does.
             neighbours: "exact", "approximate" (from the store's search graph), or "auto" by the number of specimens.
             verify: work the clusters out again by other means, and compare.
+            dry_run: only say what it would come to.
 
         Raises:
             UsageError: a parameter is not one of those allowed.
@@ -175,7 +177,7 @@ class Index:
         parameters = Parameters(threshold, min_cluster_size, min_samples, selection, linkage, neighbours)
         session, start = self._session, time.perf_counter()
         forest = session.graph([parameters.k], neighbours)
-        result = cluster(session.collection, session.journal, session.folder, forest, parameters, verify)
+        result = cluster(session.collection, session.journal, session.folder, forest, parameters, verify, dry_run)
         result = replace(result, seconds=round(time.perf_counter() - start, 3))
         shown = self._session.collection.get([i for found in result.clusters for i in found.examples])
         return replace(

@@ -116,7 +116,7 @@ class ClusterResult:
     is the share that is in the cluster a person put it in; 1 where there are none. `neighbours` are "exact" or
     "approximate"; `recall` is the share of true neighbours that a sample has. `before` are method and parameters of
     the run before, where there was one. So many `lacking` specimens have no vector of the current encoder, if any: they
-    are in no cluster, but for those that a person put into one.
+    are in no cluster, but for those that a person put into one. With `dry_run` nothing was written.
     """
 
     method: str
@@ -132,6 +132,7 @@ class ClusterResult:
     verification: Verification | None = None
     before: Mapping[str, Any] | None = None
     lacking: int | None = None
+    dry_run: bool = False
     threshold: float | None = None
     linkage: str | None = None
     min_cluster_size: int | None = None
