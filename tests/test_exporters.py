@@ -54,7 +54,20 @@ def test_a_distilled_student_is_an_encoder(teacher: Path, photographs: Path, tmp
 
     out = tmp_path / "student.onnx"
     arguments = ["--teacher", teacher, "--images", photographs, "--out", out, "--cache", tmp_path / "cache"]
-    settings = ["--views", "96", "--samples", "256", "--seed", "1", "--name", "student", "--licence", "CC0-1.0"]
+    settings = [
+        "--views",
+        "96",
+        "--samples",
+        "256",
+        "--threads",
+        "1",
+        "--seed",
+        "1",
+        "--name",
+        "student",
+        "--licence",
+        "CC0-1.0",
+    ]
     main([*map(str, arguments), *settings])
     encoder = Encoder(out)
     assert (encoder.info.name, encoder.info.height, encoder.info.width) == ("student", 128, 128)

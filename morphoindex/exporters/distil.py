@@ -10,13 +10,15 @@ import numpy.typing as npt
 import torch
 
 from morphoindex.exporters.contract import EncoderRecord
+from morphoindex.exporters.distillation import Distillation
 from morphoindex.exporters.making import make_encoder
 from morphoindex.exporters.onnx_export import from_torch
 from morphoindex.exporters.preparation import Preparation
 from morphoindex.exporters.student import Student, StudentSettings
 from morphoindex.exporters.targets import fit_projection
-from morphoindex.exporters.training import TrainingSettings, train_student
-from morphoindex.exporters.view_cache import Teacher, ViewCache, fill_cache
+from morphoindex.exporters.teacher import Teacher
+from morphoindex.exporters.training import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train
+from morphoindex.exporters.view_cache import ViewCache, fill_cache
 from morphoindex.exporters.views import ViewSettings, list_images
 
 PROBES = 96
@@ -32,9 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     groups = list_images(options.images, options.exclude_manifest_valid)
     teacher = Teacher(options.teacher)
-    views = ViewSettings(seed=options.seed)
-    cache = fill_cache(options.cache / "views", teacher, groups, options.views, views, options.threads)
-    settings = TrainingSettings(samples=options.samples, seed=options.seed)
+    views = ViewSettings(teacher_size=teacher.side(), seed=options.seed)
+    cache = fill_cache(options.cache / "views", teacher, groups, options.views, views, options.threads, _labelled)
     targets = fit_projection(cache.teacher, StudentSettings.dimensions)(cache.teacher)
     shape = StudentSettings(dimensions=targets.shape[1])  # fewer where the teacher has fewer
     record = EncoderRecord(
@@ -47,13 +48,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     preparation = Preparation(views.student_size, views.student_size, "squash", "bicubic")  # the student does the rest
     probes = probe_images(cache, views.student_size)
 
-    def save(student: Student, samples: int) -> None:
-        made = make_encoder(from_torch(student, preparation), record, options.out, photographs=list(probes))
-        print(f"wrote {made.file} after {samples} samples, least cosine to torch {made.least_cosine:.6f}", flush=True)
-
+    settings = TrainingSettings(
+        epochs=max(1, round(options.samples / len(targets))), batch=128, peak_rate=2e-3, average_decay=0.998,
+        seed=options.seed, checkpoint_seconds=120,
+    )  # fmt: skip
     started = time.monotonic()
-    train_student(cache, targets, shape, settings, options.cache, save)
-    print(f"trained for {(time.monotonic() - started) / 60:.1f} min", flush=True)
+    torch.manual_seed(settings.seed)
+    run = Run(Distillation(Student(shape), cache, targets), settings, {"command": "distil.py"})
+    if (options.cache / CHECKPOINT).is_file():
+        run.load(read_checkpoint(options.cache / CHECKPOINT))
+    student = train(run, options.cache, _stepped)
+    made = make_encoder(from_torch(student, preparation), record, options.out, photographs=list(probes))
+    minutes = (time.monotonic() - started) / 60
+    print(f"wrote {made.file} after {minutes:.1f} min, least cosine to torch {made.least_cosine:.6f}", flush=True)
+
+
+def _labelled(done: int, total: int) -> None:
+    print(f"labelled {done} of {total} views", flush=True)
+
+
+def _stepped(progress: Progress) -> None:
+    if progress.step % 100 == 0 or progress.step == progress.steps:
+        print(f"step {progress.step} of {progress.steps}, loss {progress.loss:.4f}", flush=True)
 
 
 def probe_images(cache: ViewCache, side: int) -> npt.NDArray[np.uint8]:
@@ -73,14 +89,16 @@ def probe_images(cache: ViewCache, side: int) -> npt.NDArray[np.uint8]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m morphoindex.exporters.distil", description=__doc__)
-    parser.add_argument("--teacher", type=Path, required=True, help="ONNX: input float32 NCHW 224x224, (rgb-128)/128")
+    parser.add_argument(
+        "--teacher", type=Path, required=True, help="an encoder file, or ONNX with float32 NCHW input, (rgb-128)/128"
+    )
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="folders; each is a source of its own")
     parser.add_argument(
         "--exclude-manifest-valid",
         action="store_true",
         help="leave out files whose upstream_split in the folder's manifest.csv is valid",
     )
-    parser.add_argument("--out", type=Path, required=True, help="the encoder, rewritten at every checkpoint")
+    parser.add_argument("--out", type=Path, required=True, help="the encoder")
     parser.add_argument("--cache", type=Path, default=Path("distil-cache"), help="views, targets and checkpoint")
     parser.add_argument("--views", type=int, default=60_000, help="distinct views that the teacher labels")
     parser.add_argument("--samples", type=int, default=540_000, help="views shown to the student, with repetition")

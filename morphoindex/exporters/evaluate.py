@@ -11,13 +11,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from PIL import Image
 
 from morphoindex.exporters.views import IMAGE_SUFFIXES, open_rgb
+from morphoindex.indexer.images import Fit, Resampling, fit
 
 Floats = npt.NDArray[np.float32]
 BATCH = 16
@@ -51,14 +52,12 @@ class Candidate:
         height, width = described.shape[2:4] if self.plain else described.shape[1:3]
         self.size = (int(width), int(height))
         known = self.session.get_modelmeta().custom_metadata_map
-        resampling = known.get("morphoindex.resampling", "bicubic")
-        self.resampling = Image.Resampling[resampling.upper()]
-        if known.get("morphoindex.fit", "squash") != "squash":
-            raise ValueError(f"{path} does not squash its images; this measurement knows no other fit")
+        self.fit = cast("Fit", known.get("morphoindex.fit", "squash"))
+        self.resampling = cast("Resampling", known.get("morphoindex.resampling", "bicubic"))
 
     def pixels(self, path: Path) -> npt.NDArray[np.uint8]:
         """Decode and resize a file to uint8 [H, W, 3]."""
-        return np.asarray(open_rgb(path).resize(self.size, self.resampling))
+        return fit(np.asarray(open_rgb(path)), self.size[::-1], self.fit, self.resampling)
 
     def feed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | Floats:
         """Turn uint8 [N, H, W, 3] into what the network takes."""

@@ -1,61 +1,217 @@
-"""Distillation: the student learns to place views as the teacher places them, without labels."""
+"""The loop that every training runs: batches, schedule, held-out measure, early stop, checkpoint.
 
+A run is reproducible: every random choice comes from the seed and the number of the step or epoch, never from a state
+that a restart would lose. The same seed on the same threads gives the same weights, whether it was interrupted or not.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
 import math
+import os
+import pickle
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from morphoindex.exporters.student import Student, StudentSettings
-from morphoindex.exporters.view_cache import ViewCache
+from morphoindex.errors import CheckpointInvalid
 
-Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+CHECKPOINT = "checkpoint.pt"
+_ORDER, _CHOICES = 2, 3  # what a random stream is for
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How the student is trained. `samples` counts views shown, with repetition."""
+    """How a network is trained.
 
-    samples: int = 540_000
-    batch: int = 128
-    peak_rate: float = 2e-3
+    Attributes:
+        epochs: passes over the training part, at the most.
+        batch: images a step.
+        peak_rate: of AdamW; reached after `warmup` (a share of the run), then half a cosine down to 1 % of it.
+        weight_decay: of AdamW, on weights of two and more dimensions.
+        average_decay: of the moving average of the weights, which is then what is measured and kept; 0 for none.
+        patience: epochs without a better measure before the run stops.
+        seed: of everything random.
+        checkpoint_seconds: at the most between two checkpoints.
+    """
+
+    epochs: int
+    batch: int = 64
+    peak_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.03
-    gram_weight: float = 20.0
-    average_decay: float = 0.998
-    mirror: bool = True
+    average_decay: float = 0.0
+    patience: int = 10
     seed: int = 0
-    checkpoint_seconds: float = 120.0
+    checkpoint_seconds: float = 60.0
 
 
-def distillation_loss(embedding: Tensor, target: Tensor, gram_weight: float) -> Tensor:
-    """Cosine distance to the target, plus the squared error of the batch's Gram matrix.
+@dataclass(frozen=True)
+class Measured:
+    """What the end of an epoch found.
+
+    Attributes:
+        score: falls as the network gets better; the weights of the least are kept. None keeps the latest.
+        figures: for the log, by column.
+        finished: nothing is left to do.
+    """
+
+    score: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    finished: bool = False
+
+
+class Task(Protocol):
+    """What is trained, and on what. Whatever it learns or remembers is a weight or a buffer of the network."""
+
+    network: nn.Module
+    samples: int
+
+    def loss(self, rows: Rows, rng: np.random.Generator) -> Tensor:
+        """The loss of a batch, float []. `rows`, int64 [B], are numbers below `samples`; `rng` is that of the step."""
+
+    def end_epoch(self, network: nn.Module) -> Measured:
+        """Measure the network (the average, where there is one), in evaluation mode."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: steps done, the mean loss of the epoch so far, and where an epoch has ended its row."""
+
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    loss: float
+    row: Mapping[str, float] | None = None
+
+
+Report = Callable[[Progress], None]
+
+
+class Run:
+    """A training under way: all that a checkpoint holds, and nothing else.
 
     Args:
-        embedding: float [B, d], of the student.
-        target: float [B, d], unit length, of the teacher.
-        gram_weight: of the second term, which keeps distances between different views as the teacher has them.
+        task: its network is trained in place.
+        settings: of the run.
+        claim: what the run is about (settings, images); kept in the checkpoint, so that another run is told apart.
+    """
+
+    def __init__(self, task: Task, settings: TrainingSettings, claim: Mapping[str, Any]) -> None:
+        self.task, self.settings, self.claim = task, settings, dict(claim)
+        self.optimizer = _optimizer(task.network, settings)
+        self.average = copy.deepcopy(task.network) if settings.average_decay else task.network
+        self.step = self.waited = 0
+        self.losses = 0.0
+        self.best: dict[str, Tensor] = {}
+        self.best_score = math.inf
+        self.finished = False
+        self.log: list[dict[str, float]] = []
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last images of an epoch that fill no batch wait for the next, which has another order."""
+        return max(1, self.task.samples // self.settings.batch)
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint; what lies there is whole at any moment."""
+        state = {
+            "claim": self.claim, "network": self.task.network.state_dict(), "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "step": self.step, "waited": self.waited, "losses": self.losses,
+            "best": self.best, "best_score": self.best_score, "finished": self.finished, "log": self.log,
+        }  # fmt: skip
+        write_checkpoint(state, path)
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go back to where a checkpoint, as `read_checkpoint` gives it, was written."""
+        self.task.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.waited, self.losses = state["step"], state["waited"], state["losses"]
+        self.best, self.best_score = state["best"], state["best_score"]
+        self.finished, self.log = state["finished"], state["log"]
+
+
+def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
+    """Write what `read_checkpoint` reads, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = io.BytesIO()  # torch would raise a RuntimeError for a full disk
+    torch.save(dict(state), content)
+    partial = path.with_suffix(".part")
+    with partial.open("wb") as file:
+        file.write(content.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a dictionary that torch.save wrote, without running code from it.
+
+    Raises:
+        CheckpointInvalid: it cannot be read, or is not a dictionary.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a checkpoint of torch"
+        raise CheckpointInvalid(f"{path} cannot be read: {reason}") from error
+    if not isinstance(state, dict):
+        raise CheckpointInvalid(f"{path} is not a checkpoint of a training: it holds a {type(state).__name__}")
+    return state
+
+
+def train(run: Run, folder: Path, report: Report) -> nn.Module:
+    """Train to the end, from wherever the run is.
+
+    Args:
+        run: new, or loaded from a checkpoint.
+        folder: `checkpoint.pt` is kept here.
+        report: called after every step.
 
     Returns:
-        float [], the mean over the batch.
+        The network with the weights that measured best, in evaluation mode.
     """
-    unit = functional.normalize(embedding, dim=1)
-    cosine = 1 - (unit * target).sum(dim=1).mean()
-    gram = functional.mse_loss(unit @ unit.T, target @ target.T)
-    return cosine + gram_weight * gram
+    settings, per_epoch = run.settings, run.steps_per_epoch
+    steps = per_epoch * settings.epochs
+    saved_at = time.monotonic()
+    while run.step < steps and not run.finished:
+        epoch, place = divmod(run.step, per_epoch)
+        for group in run.optimizer.param_groups:
+            group["lr"] = learning_rate(run.step / steps, settings)
+        order = np.random.default_rng([settings.seed, _ORDER, epoch]).permutation(run.task.samples)
+        run.losses += _step(run, order[place * settings.batch : (place + 1) * settings.batch])
+        run.step += 1
+        loss, row = run.losses / (place + 1), None
+        if place + 1 == per_epoch:
+            row = _end_epoch(run, epoch, loss)
+        if row or time.monotonic() - saved_at > settings.checkpoint_seconds:
+            run.save(folder / CHECKPOINT)
+            saved_at = time.monotonic()
+        report(Progress(run.step, steps, epoch + 1, settings.epochs, loss, row))
+    if run.best:
+        run.average.load_state_dict(run.best)
+    return run.average.eval()
 
 
 def learning_rate(progress: float, settings: TrainingSettings) -> float:
     """The rate at a point of the run: a linear warmup, then half a cosine down to 1 % of the peak.
 
     Args:
-        progress: 0..1, samples shown of those planned.
+        progress: 0..1, steps done of those planned.
         settings: the peak and the warmup.
     """
     if progress < settings.warmup:
@@ -64,96 +220,42 @@ def learning_rate(progress: float, settings: TrainingSettings) -> float:
     return settings.peak_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, rest))))
 
 
-class WeightAverage:
-    """An exponential moving average of a network's weights and buffers."""
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.state = {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-    def update(self, network: nn.Module, step: int) -> None:
-        """Move towards the network; faster in the first steps, when its weights are still far from settled.
-
-        Args:
-            network: the one being trained.
-            step: 0, 1, 2, ...
-        """
-        decay = min(self.decay, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for name, value in network.state_dict().items():
-                if value.is_floating_point():
-                    self.state[name].lerp_(value, 1 - decay)
-                else:
-                    self.state[name].copy_(value)
+def _step(run: Run, rows: Rows) -> float:
+    network = run.task.network.train()
+    loss = run.task.loss(rows, np.random.default_rng([run.settings.seed, _CHOICES, run.step]))
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    run.optimizer.step()
+    if run.settings.average_decay:
+        _follow(run.average, network, min(run.settings.average_decay, (1 + run.step) / (10 + run.step)))
+    return float(loss.detach())
 
 
-def train_student(
-    cache: ViewCache,
-    targets: Floats,
-    shape: StudentSettings,
-    settings: TrainingSettings,
-    folder: Path,
-    when_saved: Callable[[Student, int], None] | None = None,
-) -> Student:
-    """Train a student, or go on with the run whose checkpoint lies in the folder.
-
-    Args:
-        cache: the views.
-        targets: float32 [views, d], unit length.
-        shape: of the network; d must be its `dimensions`.
-        settings: of the run.
-        folder: `checkpoint.pt` is written here every `checkpoint_seconds`, by a rename, and at the end.
-        when_saved: called after each checkpoint with the averaged student and the samples shown.
-
-    Returns:
-        The averaged student, in evaluation mode.
-    """
-    torch.manual_seed(settings.seed)
-    network = Student(shape).to(memory_format=torch.channels_last)
-    average = WeightAverage(network, settings.average_decay)
-    optimizer = _optimizer(network, settings)
-    checkpoint = folder / "checkpoint.pt"
-    step = 0
-    if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
-        average.state = saved["average"]
-        step = int(saved["step"])
-    steps = max(1, settings.samples // settings.batch)
-    started = saved_at = time.monotonic()
-    running, since = 0.0, 0
-    while step < steps:
-        rate = learning_rate(step / steps, settings)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = _step(network, optimizer, *_batch(cache, targets, step, settings), settings)
-        average.update(network, step)
-        step, since, running = step + 1, since + 1, running + loss
-        if step % 100 == 0 or step == steps:
-            minutes = (time.monotonic() - started) / 60
-            print(f"{step * settings.batch} samples, loss {running / since:.4f}, {minutes:.1f} min", flush=True)
-            running, since = 0.0, 0
-        if step == steps or time.monotonic() - saved_at > settings.checkpoint_seconds:
-            state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
-            _save({**state, "average": average.state, "step": step}, checkpoint)
-            saved_at = time.monotonic()
-            if when_saved is not None:
-                when_saved(averaged_student(average.state, shape), step * settings.batch)
-    return averaged_student(average.state, shape)
+def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move an exponential moving average of weights and buffers on by one step."""
+    theirs = network.state_dict()
+    with torch.no_grad():
+        for name, value in average.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(theirs[name], 1 - decay)
+            else:
+                value.copy_(theirs[name])
 
 
-def averaged_student(state: dict[str, Tensor], shape: StudentSettings) -> Student:
-    """Make a student from averaged weights, in evaluation mode.
-
-    Args:
-        state: as in a checkpoint under `average`.
-        shape: of the network.
-    """
-    student = Student(shape)
-    student.load_state_dict(state)
-    student.eval()
-    return student
+def _end_epoch(run: Run, epoch: int, loss: float) -> dict[str, float]:
+    with torch.no_grad():
+        measured = run.task.end_epoch(run.average.eval())
+    row = {"epoch": epoch + 1, "step": run.step, "loss": loss, **measured.figures}
+    run.log.append(row)
+    run.losses = 0.0
+    run.finished = measured.finished
+    if measured.score is not None:
+        run.waited += 1
+        if measured.score < run.best_score:
+            run.best_score, run.waited = measured.score, 0
+            run.best = {name: value.clone() for name, value in run.average.state_dict().items()}
+        run.finished = run.finished or run.waited >= run.settings.patience
+    return row
 
 
 def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
@@ -162,40 +264,3 @@ def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Ad
     kept = [value for value in network.parameters() if value.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": kept, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.peak_rate)
-
-
-def _batch(cache: ViewCache, targets: Floats, step: int, settings: TrainingSettings) -> tuple[Tensor, Tensor]:
-    views = len(targets)
-    first = step * settings.batch
-    places = np.arange(first, first + settings.batch)
-    rows = np.empty(settings.batch, dtype=np.int64)
-    for epoch in np.unique(places // views):
-        # each pass over the views has its own order, which a restarted run finds again
-        order = np.random.default_rng([settings.seed, 2, int(epoch)]).permutation(views)
-        inside = places // views == epoch
-        rows[inside] = order[places[inside] % views]
-    pixels = torch.from_numpy(cache.take(rows)).permute(0, 3, 1, 2)
-    if settings.mirror:
-        turned = np.random.default_rng([settings.seed, 3, step]).random(settings.batch) < 0.5
-        mask = torch.from_numpy(turned).view(-1, 1, 1, 1)
-        pixels = torch.where(mask, pixels.flip(3), pixels)
-    return pixels.float().contiguous(memory_format=torch.channels_last), torch.from_numpy(targets[rows])
-
-
-def _step(
-    network: Student, optimizer: torch.optim.Optimizer, pixels: Tensor, target: Tensor, settings: TrainingSettings
-) -> float:
-    network.train()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        embedding = network(pixels)
-    loss = distillation_loss(embedding.float(), target, settings.gram_weight)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return float(loss.detach())
-
-
-def _save(state: dict[str, object], path: Path) -> None:
-    partial = path.with_suffix(".part")
-    torch.save(state, partial)
-    partial.replace(path)

@@ -6,7 +6,7 @@ Labelling is the slow part, so it is cut into shards: an interrupted run goes on
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,50 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from morphoindex.errors import UsageError
+from morphoindex.exporters.teacher import Teacher
 from morphoindex.exporters.views import ViewSettings, make_view
 
 SHARD = 500
+CLAIM = "cache.json"
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A plain image network in ONNX, and how pixels must be scaled for it: (value - mean) / scale, NCHW."""
-
-    path: Path
-    input_name: str = "input"
-    output_name: str = "embedding"
-    mean: float = 128.0
-    scale: float = 128.0
-
-    def fingerprint(self) -> str:
-        """SHA-256 of the file, in hex."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
-
-    def session(self, threads: int) -> onnxruntime.InferenceSession:
-        """Open the network on the CPU.
-
-        Args:
-            threads: of ONNX Runtime, within one operator.
-        """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        return onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-
-    def embed(self, session: onnxruntime.InferenceSession, pixels: Pixels) -> Floats:
-        """Run the network.
-
-        Args:
-            session: as `session` opens it.
-            pixels: uint8 [N, H, W, 3], RGB, at the network's own size.
-
-        Returns:
-            float32 [N, D], as the network gives it, not normalised.
-        """
-        scaled = (pixels.transpose(0, 3, 1, 2).astype(np.float32) - self.mean) / self.scale
-        output: Floats = session.run([self.output_name], {self.input_name: scaled})[0]
-        return output.reshape(len(pixels), -1)
 
 
 @dataclass(frozen=True)
@@ -86,6 +50,7 @@ def fill_cache(
     views: int,
     settings: ViewSettings,
     processes: int,
+    report: Callable[[int, int], None],
 ) -> ViewCache:
     """Make and label views until there are as many as asked for, and open them.
 
@@ -96,9 +61,10 @@ def fill_cache(
         views: how many; rounded up to whole shards of SHARD.
         settings: of the views.
         processes: that make and label views, each with one thread.
+        report: called with (views labelled, views in all) after each shard.
 
     Raises:
-        ValueError: the folder holds views of another teacher, other images or other settings.
+        UsageError: the folder holds views of another teacher, other images or other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, teacher, groups, settings)
@@ -108,7 +74,7 @@ def fill_cache(
         context = multiprocessing.get_context("spawn")
         with context.Pool(processes, _start_worker, (folder, teacher, groups, settings)) as pool:
             for done, _ in enumerate(pool.imap_unordered(_make_shard, missing), start=1):
-                print(f"labelled {done * SHARD} of {len(missing) * SHARD} views", flush=True)
+                report((len(numbers) - len(missing) + done) * SHARD, len(numbers) * SHARD)
     pairs = [_paths(folder, number) for number in numbers]
     return ViewCache(
         shards=[np.load(pixels, mmap_mode="r") for pixels, _ in pairs],
@@ -123,11 +89,11 @@ def _claim(folder: Path, teacher: Teacher, groups: Sequence[Sequence[Path]], set
         "images": hashlib.sha256(names.encode()).hexdigest(),
         "settings": asdict(settings),
     }
-    note = folder / "cache.json"
+    note = folder / CLAIM
     if not note.is_file():
         note.write_text(json.dumps(claim, indent=1))
     elif json.loads(note.read_text()) != claim:
-        raise ValueError(f"{folder} holds views of another teacher, other images or other settings")
+        raise UsageError(f"{folder} holds views of another teacher, other images or other settings")
 
 
 def _paths(folder: Path, number: int) -> tuple[Path, Path]:

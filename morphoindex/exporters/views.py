@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from morphoindex.exporters.drawings import CANVAS, draw_specimen, drawn_species
+from morphoindex.indexer.images import decode
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 Pixels = npt.NDArray[np.uint8]
@@ -69,16 +70,12 @@ def list_images(folders: Sequence[Path], exclude_manifest_valid: bool) -> list[l
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Decode a file, turned upright by its EXIF note.
+    """Decode a file as the index does, upright, RGB.
 
-    Args:
-        path: an image file that Pillow reads.
-
-    Returns:
-        RGB image.
+    Raises:
+        ImageRefused: it is no picture.
     """
-    with Image.open(path) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
+    return Image.fromarray(decode(path.read_bytes()).pixels)
 
 
 def make_view(number: int, groups: Sequence[Sequence[Path]], settings: ViewSettings) -> tuple[Pixels, Pixels]:
