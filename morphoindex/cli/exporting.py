@@ -75,7 +75,7 @@ def export() -> None:
 @_making
 def dino(shared: Shared, source: str, pooling: Any, size: int | None, **options: Any) -> None:
     """DINO, DINOv2, DINOv3, or another ViT of transformers."""
-    with _train_extra():
+    with train_extra():
         from morphoindex.exporters.dino import load_dino
 
         _make(shared, load_dino(source, size, pooling), source, **options)
@@ -89,10 +89,26 @@ def dino(shared: Shared, source: str, pooling: Any, size: int | None, **options:
 @_making
 def resnet18(shared: Shared, source: str, size: int | None, **options: Any) -> None:
     """ResNet18 of torchvision, timm or transformers, fine-tuned or not; its classifier is left out."""
-    with _train_extra():
+    with train_extra():
         from morphoindex.exporters.resnet import load_resnet18
 
         _make(shared, load_resnet18(source, size), source, **options)
+
+
+@export.command()
+@click.option("--from", "source", required=True, metavar="FILE", help="autoencoder.pt of `encoder train`.")
+@_making
+def autoencoder(shared: Shared, source: str, size: int | None, **options: Any) -> None:
+    """What `encoder train autoencoder` trained, once more: in another precision, under another name."""
+    with train_extra():
+        from morphoindex.errors import UsageError
+        from morphoindex.exporters.autoencoder import load_autoencoder
+        from morphoindex.exporters.runs import material_of
+
+        network = load_autoencoder(Path(source))
+        if size not in (None, network.shape.size):
+            raise UsageError(f"{source} takes {network.shape.size} × {network.shape.size} pixels and no others")
+        _make(shared, material_of(network, network.shape.size), source, **options)
 
 
 @click.command("import")
@@ -116,7 +132,7 @@ def import_(
 
     The model takes [N, 3, H, W] or [N, H, W, 3] with any N. Needs the extra `train`, of which only onnx is used.
     """
-    with _train_extra():
+    with train_extra():
         from morphoindex.exporters.foreign import load_foreign
         from morphoindex.exporters.preparation import in_bytes
 
@@ -184,7 +200,7 @@ def _render(made: Made, origin: str) -> None:
 
 
 @contextmanager
-def _train_extra() -> Iterator[None]:
+def train_extra() -> Iterator[None]:
     """What the extra brings may be missing: one sentence says so."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, where that is a terminal."""
+"""Progress on stderr: a bar where that is a terminal."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from morphoindex.indexer.encoder_results import Reembedding
+    from morphoindex.exporters.runs import Watcher
+    from morphoindex.exporters.training import Progress as Step
     from morphoindex.indexer.ingest import Counts
+
+
+_MANY = 5_000  # of something that is counted: then every tenth of it gets a line
 
 
 @contextmanager
@@ -66,3 +71,81 @@ def _bar(doing: str) -> Progress:
         TimeRemainingColumn(), TextColumn("{task.fields[refused]} refused"),
         console=Console(stderr=True), transient=True,
     )  # fmt: skip
+
+
+@contextmanager
+def training(shown: bool) -> Iterator[Watcher]:
+    """Show how far a training is: a bar on a terminal, else a line for each epoch."""
+    if not shown:
+        yield _Silent()
+    elif not sys.stderr.isatty():
+        yield _Lines()
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"), console=Console(stderr=True), transient=True,
+        ) as bar:  # fmt: skip
+            yield _Bar(bar)
+
+
+class _Silent:
+    """Says nothing."""
+
+    def begin(self, what: str) -> None:
+        pass
+
+    def count(self, what: str, done: int, total: int) -> None:
+        pass
+
+    def step(self, progress: Step) -> None:
+        pass
+
+
+class _Lines(_Silent):
+    """A line for each epoch."""
+
+    def __init__(self) -> None:
+        self.what = ""
+
+    def begin(self, what: str) -> None:
+        self.what = what
+
+    def count(self, what: str, done: int, total: int) -> None:
+        if done == total or (total > _MANY and done * 10 // total > (done - 1) * 10 // total):
+            print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    def step(self, progress: Step) -> None:
+        if progress.row:
+            place = f"epoch {progress.epoch} of {progress.epochs}"
+            print(f"{self.what}, {place}: {_figures(progress)}", file=sys.stderr, flush=True)
+
+
+class _Bar(_Silent):
+    """A bar for each thing that is counted, the steps of a training among them."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.what, self.figures = bar, "", ""
+        self.tasks: dict[str, Any] = {}
+
+    def begin(self, what: str) -> None:
+        self.what = what
+
+    def count(self, what: str, done: int, total: int) -> None:
+        if what not in self.tasks:
+            self.tasks[what] = self.bar.add_task(what, figures="")
+        self.bar.update(self.tasks[what], completed=done, total=total, figures=self.figures)
+
+    def step(self, progress: Step) -> None:
+        if progress.row:
+            self.figures = f"epoch {progress.epoch}: {_figures(progress)}"
+        self.count(self.what, progress.step, progress.steps)
+
+
+def _figures(progress: Step) -> str:
+    row = progress.row or {}
+    return ", ".join(
+        f"{key.replace('_', ' ')} {value:.4g}" for key, value in row.items() if key not in ("epoch", "step")
+    )

@@ -1,0 +1,149 @@
+"""encoder train and encoder distil: encoders from a person's own photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from morphoindex.cli.exporting import train_extra
+from morphoindex.cli.options import Shared, shared
+
+if TYPE_CHECKING:
+    from morphoindex.exporters.runs import Trained
+
+_LISTED = 20
+_EXISTING = click.Path(exists=True, path_type=Path)
+
+
+def _training(kind: str, epochs: int, batch: int, weight_decay: float) -> Callable[..., Any]:
+    """The options of every training."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        command = shared(click.pass_context(command))
+        for option in reversed((
+            click.argument("images", nargs=-1, required=True, metavar="IMAGES..."),
+            click.option("--epochs", type=click.IntRange(1), default=epochs, show_default=True, help="At the most."),
+            click.option("--batch", type=click.IntRange(2), default=batch, show_default=True, help="Images a step."),
+            click.option("--weight-decay", type=click.FloatRange(0), default=weight_decay, show_default=True),
+            click.option("--patience", type=click.IntRange(1), default=10, show_default=True, metavar="EPOCHS",
+                         help="Stop after so many epochs without a better held-out measure."),
+            click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+                         help="The same seed on as many threads gives the same encoder."),
+            click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path(kind),
+                         show_default=True, help="The folder of the run."),
+            click.option("--resume", is_flag=True, help="Go on with the run in that folder."),
+            click.option("--name", help="What the encoder is called.  [default: the name of the folder]"),
+            click.option("--licence", default="unstated", show_default=True, help="Of the weights; kept in the file."),
+            click.option("--training-data", default="unstated", show_default=True, help="Kept in the file."),
+        )):  # fmt: skip
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _autoencoding(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of what has an autoencoder in it."""
+    for option in reversed((
+        click.option("--size", type=click.IntRange(16), default=128, show_default=True, metavar="PIXELS",
+                     help="Side of the square that it takes, a multiple of 16."),
+        click.option("--latent", type=click.IntRange(2), default=128, show_default=True, help="Length of the vectors."),
+        click.option("--grey", is_flag=True, help="Brightness alone, no colours."),
+        click.option("--mirror/--no-mirror", default=True, show_default=True,
+                     help="Turn half of the photographs left to right."),
+        click.option("--denoise", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SIGMA",
+                     help="Noise that goes in and is not to come out, of a range of 0..1."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.group()
+def train() -> None:
+    """Train an encoder on your own photographs. Needs the extra `train`.
+
+    Each training keeps a folder: a checkpoint, from which --resume goes on, a log, a loss curve, a sheet of examples,
+    and at the end encoder.onnx, which was compared with what was trained.
+    """
+
+
+@train.command()
+@_autoencoding
+@_training("autoencoder", epochs=60, batch=64, weight_decay=0.01)
+def autoencoder(
+    ctx: click.Context, shared: Shared, images: tuple[str, ...], size: int, latent: int, grey: bool, mirror: bool,
+    denoise: float, **options: Any,
+) -> None:  # fmt: skip
+    """A convolutional autoencoder: without labels, by what photographs look like.
+
+    Good for uniform photographs: plates, drawers, plankton, specimens on one background.
+    """
+    with train_extra():
+        from morphoindex.exporters.autoencoder import AutoencoderShape
+        from morphoindex.exporters.reconstruction import Augmentation, train_autoencoder
+
+        shape, augmentation = AutoencoderShape(size, latent, grey), Augmentation(mirror, denoise)
+        _run(ctx, shared, lambda *rest: train_autoencoder(images, shape, augmentation, *rest), 2e-3, **options)
+
+
+def _run(
+    ctx: click.Context, shared: Shared, run: Callable[..., Trained], rate: float, average: float = 0.0, *, epochs: int,
+    batch: int, weight_decay: float, patience: int, seed: int, out: Path, resume: bool, name: str | None, licence: str,
+    training_data: str,
+) -> None:  # fmt: skip
+    from morphoindex.cli.progress import training
+    from morphoindex.errors import UsageError
+    from morphoindex.exporters.runs import Order
+    from morphoindex.exporters.training import TrainingSettings
+
+    settings = TrainingSettings(
+        epochs, batch, rate, weight_decay, average_decay=average, patience=patience, seed=seed
+    )  # fmt: skip
+    order = Order(out, resume, name or out.resolve().name, licence, training_data)
+    try:
+        with training(not shared.quiet) as watcher:
+            result = run(settings, order, watcher)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror or error}") from error
+    shared.answer(result, lambda: _render(result))
+    ctx.exit(1 if result.refused else 0)
+
+
+def _render(result: Trained) -> None:
+    from morphoindex.cli import render
+
+    parts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in result.parts.items())
+    early = ", stopped early" if result.stopped_early else ""
+    render.line(
+        f"Wrote {result.encoder}: {result.dim} dimensions, {result.width}×{result.height} pixels; "
+        f"least cosine to torch {result.least_cosine:.6f}",
+        "bold",
+    )
+    render.line(
+        f"{render.count(result.photographs, 'photograph')}: {parts}. {render.count(result.epochs, 'epoch')}{early}."
+    )
+    render.table(("", ""), list(_flat(result.figures)))
+    render.line(f"In {result.folder}: " + ", ".join(f"{file} ({what})" for what, file in result.files.items()))
+    if result.refused:
+        rows = [(render.short(refused.path), refused.reason) for refused in result.refused[:_LISTED]]
+        render.table(("left out", "reason"), rows)
+        if len(result.refused) > _LISTED:
+            render.line(f"… and {len(result.refused) - _LISTED:,} more: --json lists all.")
+    render.line(f"morphoindex init --encoder {result.encoder}   makes an index with it")
+
+
+def _flat(figures: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+    """{"test": {"species": 0.75}} -> [("test, species", "0.75")]."""
+    rows: list[tuple[str, str]] = []
+    for key, value in figures.items():
+        name = before + key.replace("_", " ")
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{name}, ")
+        elif isinstance(value, list):
+            rows.append((name, ", ".join(map(str, value))))
+        else:
+            rows.append((name, f"{value:,}" if isinstance(value, int) else str(value)))
+    return rows

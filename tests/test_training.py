@@ -1,0 +1,198 @@
+"""Training encoders: they learn, they go on where they were stopped, and what comes out is an encoder."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Cli
+from PIL import Image
+
+from morphoindex.cli.main import cli as command_line
+from morphoindex.demo import Collection, draw_collection
+from morphoindex.errors import UsageError
+from morphoindex.indexer.encoder import Encoder
+
+torch = pytest.importorskip("torch", reason="training needs the extra `train`")
+
+
+from morphoindex.exporters import autoencoder, pictures, splitting  # noqa: E402
+from morphoindex.exporters.reconstruction import Augmentation, Reconstruction, train_autoencoder  # noqa: E402
+from morphoindex.exporters.runs import Order, Trained  # noqa: E402
+from morphoindex.exporters.training import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train  # noqa: E402
+
+torch.set_num_threads(1)  # two that wait for each other at every layer are slower wherever others work too
+SPECIES = 4
+SHAPE = autoencoder.AutoencoderShape(32, 16)
+
+
+class Quiet:
+    """Watches, says nothing, and stops the training after a step if it is to."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.steps: list[int] = []
+
+    def begin(self, what: str) -> None: ...
+
+    def count(self, what: str, done: int, total: int) -> None: ...
+
+    def step(self, progress: Progress) -> None:
+        self.steps.append(progress.step)
+        if progress.step == self.stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """A hundred photographs of four species, with bursts, copies and eight broken files."""
+    return draw_collection(tmp_path_factory.mktemp("demo") / "insects", 0, species=SPECIES, per_species=12)
+
+
+@pytest.fixture(scope="module")
+def trained_autoencoder(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    order = Order(tmp_path_factory.mktemp("runs") / "autoencoder", name="plain", licence="CC0-1.0")
+    settings = TrainingSettings(25, 16, 2e-3)
+    return train_autoencoder([str(collection.folder)], SHAPE, Augmentation(), settings, order, Quiet())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def is_encoder(result: Trained, dim: int, side: int) -> Encoder:
+    encoder = Encoder(Path(result.encoder))
+    assert (encoder.info.dim, encoder.info.height, encoder.info.width) == (dim, side, side)
+    assert encoder.info.fingerprint == result.fingerprint
+    assert result.least_cosine >= 0.9999
+    for file in result.files.values():
+        assert (Path(result.folder) / file).exists(), file
+    assert not list(Path(result.folder).rglob("*.part"))
+    return encoder
+
+
+def test_an_autoencoder_rebuilds_better_than_the_mean_image(
+    trained_autoencoder: Trained, collection: Collection
+) -> None:
+    figures = trained_autoencoder.figures
+    assert figures["held_out_error"] < 0.75 * figures["mean_image_error"]
+    assert trained_autoencoder.parts["held_out"] >= 10
+    assert {refused.path for refused in trained_autoencoder.refused} == {
+        str(collection.folder / path) for path, _ in collection.broken
+    }
+    log = read_csv(Path(trained_autoencoder.folder) / "log.csv")
+    assert [int(row["epoch"]) for row in log] == list(range(1, trained_autoencoder.epochs + 1))
+    assert min(float(row["held_out_loss"]) for row in log) == pytest.approx(figures["held_out_error"], rel=1e-3)
+
+
+def test_its_encoder_gives_what_the_saved_network_gives(trained_autoencoder: Trained) -> None:
+    encoder = is_encoder(trained_autoencoder, 16, 32)
+    assert (encoder.info.name, encoder.info.about["licence"]) == ("plain", "CC0-1.0")
+    network = autoencoder.load_autoencoder(Path(trained_autoencoder.folder) / "autoencoder.pt")
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(pixels).permute(0, 3, 1, 2).float()).numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert encoder.embed(pixels)[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_trained_autoencoder_is_exported_again(
+    trained_autoencoder: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = str(Path(trained_autoencoder.folder) / "autoencoder.pt")
+    command = ["encoder", "export", "autoencoder", "--from", source, "--to", str(tmp_path / "again.onnx"), "--json"]
+    command_line.main(command, standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["least_cosine"] >= 0.9999
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+    first, again = Encoder(Path(trained_autoencoder.encoder)), Encoder(tmp_path / "again.onnx")
+    assert again.embed(pixels)[0] == pytest.approx(first.embed(pixels)[0], abs=1e-5)
+    with pytest.raises(UsageError, match="takes 32 × 32 pixels and no others"):
+        command_line.main([*command, "--size", "64"], standalone_mode=False)
+
+
+def test_its_sheet_shows_originals_above_what_was_rebuilt(trained_autoencoder: Trained) -> None:
+    with Image.open(Path(trained_autoencoder.folder) / "sheet.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB"), np.float32)
+    tiles = [[pixels[y : y + 96, x : x + 96] for x in range(pixels.shape[1] - 100, 300, -100)] for y in (4, 104)]
+    right = np.mean([np.abs(a - b).mean() for a, b in zip(*tiles, strict=True)])
+    wrong = np.mean([np.abs(a - b).mean() for a, b in zip(tiles[0], tiles[1][1:] + tiles[1][:1], strict=True)])
+    assert right < 0.8 * wrong
+
+
+def test_a_grey_autoencoder_does_not_see_colours() -> None:
+    network = autoencoder.Autoencoder(dataclasses.replace(SHAPE, grey=True)).eval()
+    grey = torch.full((1, 3, 32, 32), 100.0)
+    colour = grey.clone()
+    colour[:, 0] += 0.114 * 100
+    colour[:, 2] -= 0.299 * 100  # as bright
+    assert network.encode(colour).detach().numpy() == pytest.approx(network.encode(grey).detach().numpy(), abs=1e-4)
+    assert network.decode(network.encode(grey)).shape == (1, 1, 32, 32)
+
+
+def test_what_denoises_is_shown_noise_and_asked_for_the_clean(collection: Collection) -> None:
+    pixels = np.full((4, 32, 32, 3), 128, np.uint8)
+    seen = []
+    task = Reconstruction(SHAPE, Augmentation(mirror=False, noise=0.1), pixels, pixels, 0)
+    task.network.encode = lambda images: seen.append(images) or torch.zeros(4, 16)  # type: ignore[func-returns-value]
+    task.network.decode = lambda code: torch.full((4, 3, 32, 32), 128 / 255)
+    assert float(task.loss(np.arange(4), np.random.default_rng(0))) == pytest.approx(0, abs=1e-9)
+    assert float((seen[0] - 128).std()) == pytest.approx(25.5, rel=0.05)
+
+
+def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli = Cli(tmp_path)
+    cli.environment["OMP_NUM_THREADS"] = "1"
+    command = ["encoder", "train", "autoencoder", str(collection.folder), "--size", "32", "--latent", "8"]
+    command += ["--epochs", "9", "--batch", "16", "--seed", "3"]
+    process = cli.start(*command, "--out", "run")
+    assert process.stderr
+    for line in process.stderr:
+        if "epoch 3 of 9" in line:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    done = len(read_checkpoint(tmp_path / "run" / CHECKPOINT)["log"])
+    assert 3 <= done < 9
+    again = cli(*command, "--out", "run", "--resume", "--json", code=1)  # 1: the broken files
+    assert f"epoch {done + 1} of 9" in again.stderr
+    assert f"epoch {done} of 9" not in again.stderr
+    resumed = json.loads(again.stdout)
+    monkeypatch.chdir(tmp_path)
+    settings = TrainingSettings(9, 16, 2e-3, 0.01, seed=3)
+    shape = autoencoder.AutoencoderShape(32, 8)
+    order = Order(Path("whole"), name="run")
+    whole = train_autoencoder([str(collection.folder)], shape, Augmentation(), settings, order, Quiet())
+    assert (resumed["steps"], resumed["fingerprint"]) == (whole.steps, whole.fingerprint)
+
+
+def test_a_run_that_learns_no_more_stops_early(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)  # noise: nothing carries over
+    settings = TrainingSettings(500, 8, 3e-3, patience=3)
+    run = Run(Reconstruction(SHAPE, Augmentation(False), pixels[:12], pixels[12:], 0), settings, {})
+    network = train(run, tmp_path, Quiet().step)
+    assert run.finished
+    assert len(run.log) < 500
+    held_out = [row["held_out_loss"] for row in run.log]
+    assert int(np.argmin(held_out)) == len(held_out) - 1 - 3
+    kept = Reconstruction(SHAPE, Augmentation(False), pixels[:12], pixels[12:], 0).end_epoch(network)
+    assert kept.score == pytest.approx(min(held_out))
+
+
+def test_copies_are_one_group_whatever_was_done_to_them(collection: Collection) -> None:
+    read = pictures.read_pictures([str(collection.folder)], 32)
+    groups = dict(zip(read.paths, splitting.groups_of(read).tolist(), strict=True))
+    copies = [*collection.copies, *collection.reencoded]
+    assert len(copies) > 8
+    for original, copy in copies:
+        assert groups[str(collection.folder / original)] == groups[str(collection.folder / copy)]
+    sizes = np.bincount(list(groups.values()))
+    assert sizes.max() <= 4  # and what is another animal, or another frame, is another group
