@@ -15,13 +15,14 @@ from PIL import Image
 
 from morphoindex.cli.main import cli as command_line
 from morphoindex.demo import Collection, draw_collection
-from morphoindex.errors import UsageError
+from morphoindex.errors import CheckpointInvalid, UsageError
 from morphoindex.indexer.encoder import Encoder
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
 
 from morphoindex.exporters import autoencoder, pictures, splitting  # noqa: E402
+from morphoindex.exporters.classification import ClassifierShape, Labelling, body_of, train_classifier  # noqa: E402
 from morphoindex.exporters.reconstruction import Augmentation, Reconstruction, train_autoencoder  # noqa: E402
 from morphoindex.exporters.runs import Order, Trained  # noqa: E402
 from morphoindex.exporters.training import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train  # noqa: E402
@@ -187,6 +188,47 @@ def test_a_run_that_learns_no_more_stops_early(tmp_path: Path) -> None:
     assert kept.score == pytest.approx(min(held_out))
 
 
+@pytest.fixture(scope="module")
+def trained_classifier(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    order = Order(tmp_path_factory.mktemp("runs") / "classifier", name="species")
+    labelling = Labelling(str(collection.folder / "labels.csv"), group="individual")
+    settings = TrainingSettings(12, 16, 1e-3, average_decay=0.98)
+    return train_classifier([str(collection.folder)], labelling, ClassifierShape(48), True, settings, order, Quiet())
+
+
+def test_a_classifier_tells_species_and_families_it_was_not_shown(trained_classifier: Trained) -> None:
+    is_encoder(trained_classifier, 256, 48)
+    tested = trained_classifier.figures["test"]
+    assert list(tested) == ["family", "species"]  # the order is the same for all: nothing to tell
+    for rank in tested.values():
+        assert rank["accuracy"] > rank["most_frequent_class"] + 0.3
+        assert rank["mean_over_classes"] > 1 / rank["classes"] + 0.3
+    assert trained_classifier.figures["nearest_neighbour_accuracy"] > 0.6
+
+
+def test_its_confusion_matrix_counts_the_test_part(trained_classifier: Trained) -> None:
+    folder = Path(trained_classifier.folder)
+    for rank, figures in trained_classifier.figures["test"].items():
+        rows = read_csv(folder / f"confusion-{rank}.csv")
+        names = list(rows[0])[1:]
+        counts = np.array([[int(row[name]) for name in names] for row in rows])
+        assert counts.sum() == trained_classifier.parts["test"]
+        assert counts.trace() / counts.sum() == pytest.approx(figures["accuracy"], abs=1e-4)
+
+
+def test_no_individual_and_no_picture_is_on_two_sides(trained_classifier: Trained, collection: Collection) -> None:
+    part_of = {Path(row["path"]): row["part"] for row in read_csv(Path(trained_classifier.folder) / "split.csv")}
+    individuals: dict[str, set[str]] = {}
+    species: dict[str, set[str]] = {}
+    for row in read_csv(collection.folder / "labels.csv"):
+        part = part_of[collection.folder / row["path"]]
+        individuals.setdefault(row["individual"], set()).add(part)
+        species.setdefault(row["species"], set()).add(part)
+    assert {len(parts) for parts in individuals.values()} == {1}
+    assert all({"train", "test"} <= parts for parts in species.values())
+    assert len(individuals) < len(part_of) - 10  # bursts and copies there are
+
+
 def test_copies_are_one_group_whatever_was_done_to_them(collection: Collection) -> None:
     read = pictures.read_pictures([str(collection.folder)], 32)
     groups = dict(zip(read.paths, splitting.groups_of(read).tolist(), strict=True))
@@ -196,3 +238,22 @@ def test_copies_are_one_group_whatever_was_done_to_them(collection: Collection) 
         assert groups[str(collection.folder / original)] == groups[str(collection.folder / copy)]
     sizes = np.bincount(list(groups.values()))
     assert sizes.max() <= 4  # and what is another animal, or another frame, is another group
+
+
+def test_a_classifier_begins_with_the_weights_of_a_resnet18(tmp_path: Path) -> None:
+    from transformers import ResNetConfig, ResNetModel
+
+    torch.manual_seed(1)
+    config = ResNetConfig(embedding_size=64, hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2], layer_type="basic")
+    ResNetModel(config).save_pretrained(tmp_path / "resnet18")
+    given = ResNetModel.from_pretrained(tmp_path / "resnet18").eval()
+    body, dimensions = body_of(ClassifierShape(32, str(tmp_path / "resnet18")))
+    assert dimensions == 512
+    pixels = torch.randint(0, 256, (2, 3, 32, 32)).float()
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    with torch.no_grad():
+        expected = given((pixels / 255 - mean) / deviation).pooler_output.flatten(1)
+        assert body.eval()(pixels).numpy() == pytest.approx(expected.numpy(), abs=1e-4)
+    with pytest.raises(CheckpointInvalid):
+        body_of(ClassifierShape(32, str(tmp_path)))

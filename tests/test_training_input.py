@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw
+from conftest import Cli, draw
 
 from morphoindex.errors import CheckpointInvalid, UsageError
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
 
-from morphoindex.exporters import autoencoder, splitting  # noqa: E402
+from morphoindex.exporters import autoencoder, classifier, naming, pictures, splitting  # noqa: E402
+from morphoindex.exporters.classification import ClassifierShape, Labelling, train_classifier  # noqa: E402
 from morphoindex.exporters.reconstruction import Augmentation, train_autoencoder  # noqa: E402
 from morphoindex.exporters.runs import Order, Trained  # noqa: E402
+from morphoindex.exporters.student import Student, StudentSettings  # noqa: E402
 from morphoindex.exporters.training import CHECKPOINT, Progress, TrainingSettings  # noqa: E402
 
 torch.set_num_threads(1)  # two that wait for each other at every layer are slower wherever others work too
@@ -51,6 +54,20 @@ def test_a_split_is_stratified_keeps_groups_and_tests_every_class() -> None:
             assert shares == pytest.approx(splitting.SHARES, abs=most + 1e-9)
 
 
+def test_rare_classes_weigh_more_and_unlabelled_photographs_nothing() -> None:
+    assert classifier.class_weights(np.array([0, 0, 0, 1, -1]), 3).tolist() == pytest.approx([2 / 3, 2, 1])
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    network = classifier.Classifier(Student(StudentSettings(8, ((8, 1),), 6)), 6, [2, 2])
+    names = np.array([[0, 1, 0, 1], [0, -1, -1, 1]])
+    task = classifier.Classification(network, pixels, names, pixels, names, False)
+    logits = [
+        torch.tensor([[2.0, 0], [0, 2.0], [2.0, 0], [0, 2.0]]),
+        torch.tensor([[3.0, 0], [9, 0], [0, 9], [0, 3.0]]),
+    ]
+    expected = (np.log1p(np.exp(-2)) + np.log1p(np.exp(-3))) / 2
+    assert float(task._loss(logits, torch.from_numpy(names))) == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.fixture
 def few(tmp_path: Path) -> Path:
     """Three photographs of each of two kinds, one of a third, one copy, one broken file."""
@@ -63,6 +80,56 @@ def few(tmp_path: Path) -> Path:
         (folder / "twins" / f"{number}.png").write_bytes((folder / "a" / "0.png").read_bytes())
     (folder / "a" / "broken.jpg").write_text("words")
     return folder
+
+
+def classify(few: Path, out: Path, *kinds: str, labels: str = "folder", **labelling: Any) -> Trained:
+    return train_classifier(
+        [str(few / kind) for kind in kinds], Labelling(labels, **labelling), ClassifierShape(32), True,
+        TrainingSettings(1, 4), Order(out, name="few"), Quiet(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kinds", "options", "words"),
+    [
+        (["a"], {}, "fewer than two classes: every species is a"),
+        (["a", "lonely"], {}, "species lonely has one photograph"),
+        (["b", "twins"], {}, "species twins has 2 photographs that are copies"),
+        (["a", "b"], {"labels": "{site}-{n}"}, "no photograph has a label"),
+        (["a", "b"], {"group": "individual"}, "--group individual: no photograph has such a label; there are species"),
+        (["a", "b"], {"ranks": ("genus",)}, "--rank genus: no photograph has such a label; there are species"),
+    ],
+)
+def test_labels_that_cannot_be_learned_are_one_clear_error(
+    few: Path, tmp_path: Path, kinds: list[str], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        classify(few, tmp_path / "run", *kinds, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_photographs_without_a_label_are_listed_and_left_out(few: Path) -> None:
+    (few / "labels.csv").write_text(
+        "path,species,family\na/0.png,A,F\na/1.png,,F\na/2.png,,\nb/0.png,B,G\nb/1.png,B,G\n", encoding="utf-8"
+    )
+    read = pictures.read_pictures([str(few / "a"), str(few / "b")], 32)
+    names, _ = naming.read_names(read, str(few / "labels.csv"))
+    kept, names, rows = naming.without_nameless(read, names)
+    assert [Path(path).relative_to(few).as_posix() for path in kept.paths] == [
+        "a/0.png",
+        "a/1.png",
+        "b/0.png",
+        "b/1.png",
+    ]
+    without = "no label: family or species"
+    assert {Path(each.path).relative_to(few).as_posix(): each.reason for each in kept.refused} == {
+        "a/broken.jpg": "not an image",
+        "a/2.png": without,
+        "b/2.png": without,
+    }
+    assert names.ranks == ("family", "species")
+    assert names.numbers.tolist() == [[0, 0, 1, 1], [0, naming.UNKNOWN, 1, 1]]
+    assert len(rows) == 4
 
 
 def rebuild(inputs: list[str], out: Path, shape: autoencoder.AutoencoderShape = SHAPE, **options: Any) -> Trained:
@@ -125,7 +192,23 @@ def test_a_checkpoint_of_another_network_is_refused_by_name(tmp_path: Path) -> N
             autoencoder.load_autoencoder(path)
 
 
-@pytest.mark.parametrize("name", ["train autoencoder"])
+def test_nothing_is_said_when_quiet_and_one_document_with_json(few: Path, tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    cli.environment["OMP_NUM_THREADS"] = "1"
+    command = ["encoder", "train", "classifier", "few/a", "few/b", "--labels", "folder", "--size", "32"]
+    done = cli(*command, "--epochs", "1", "--batch", "4", "--out", "run", "-q", "--json", code=1)
+    assert done.stderr == ""
+    answer = json.loads(done.stdout)
+    assert [Path(each["path"]).name for each in answer["refused"]] == ["broken.jpg"]
+    assert answer["parts"]["test"] >= 2
+    wrong = cli(*command, "--out", "run", code=2)
+    assert (
+        wrong.stderr.strip()
+        == "morphoindex: run holds a run already: --resume goes on with it, --out DIR begins another"
+    )
+
+
+@pytest.mark.parametrize("name", ["train autoencoder", "train classifier"])
 def test_help_needs_no_torch(name: str) -> None:
     words = ["encoder", *name.split(), "--help"]
     code = f"import sys; from morphoindex.cli.main import cli; cli.main({words}, standalone_mode=False)"

@@ -61,6 +61,11 @@ def _autoencoding(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_group = click.option(
+    "--group", metavar="COLUMN", help="A label whose equal values stay on one side of the split, such as source_id."
+)
+
+
 @click.group()
 def train() -> None:
     """Train an encoder on your own photographs. Needs the extra `train`.
@@ -87,6 +92,49 @@ def autoencoder(
 
         shape, augmentation = AutoencoderShape(size, latent, grey), Augmentation(mirror, denoise)
         _run(ctx, shared, lambda *rest: train_autoencoder(images, shape, augmentation, *rest), 2e-3, **options)
+
+
+@train.command()
+@click.option(
+    "--labels",
+    required=True,
+    metavar="HOW",
+    help="folder (the folder's name is the species), folder=COLUMN, a pattern, or a CSV file, as `add` has it.",
+)
+@click.option(
+    "--rank",
+    "ranks",
+    multiple=True,
+    metavar="COLUMN",
+    help="A label to learn, coarsest first; again for more.  [default: order, family, genus, species]",
+)
+@_group
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE|FOLDER|HUB_ID",
+    help="A ResNet18 to begin with, as `encoder export resnet18` takes it. Default: a small network, from scratch.",
+)
+@click.option("--size", type=click.IntRange(16), default=128, show_default=True, metavar="PIXELS")
+@click.option("--mirror/--no-mirror", default=True, show_default=True, help="Turn half of them left to right.")
+@_training("classifier", epochs=60, batch=32, weight_decay=0.05)
+def classifier(
+    ctx: click.Context, shared: Shared, images: tuple[str, ...], labels: str, ranks: tuple[str, ...],
+    group: str | None, source: str | None, size: int, mirror: bool, **options: Any,
+) -> None:  # fmt: skip
+    """A classifier, of which what stands before the heads becomes the encoder.
+
+    One label, or several ranks with a head each. A test part is never learned from; copies, photographs that look the
+    same, and those with the same value of --group are on one side.
+    """
+    with train_extra():
+        from morphoindex.exporters.classification import ClassifierShape, Labelling, train_classifier
+
+        labelling, shape = Labelling(labels, ranks, group), ClassifierShape(size, source)
+        rate = 3e-4 if source else 1e-3
+        _run(
+            ctx, shared, lambda *rest: train_classifier(images, labelling, shape, mirror, *rest), rate, 0.98, **options
+        )
 
 
 def _run(

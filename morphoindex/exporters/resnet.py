@@ -53,18 +53,33 @@ def load_resnet18(source: str, size: int | None = None) -> Material:
     Raises:
         CheckpointInvalid: it is no ResNet18, or its weights do not fit.
     """
-    if Path(source).is_file():
-        network = _from_weights(read_weights(Path(source)), source)
-        return from_torch(Pooled(network), preparation_of(None, USUAL, size))
     offline = is_offline(source)
-    network = load_pretrained(source, {"resnet": ResNetModel}, ("classifier.",), offline)
-    config = network.config
-    if (list(config.hidden_sizes), list(config.depths), config.layer_type) != (WIDTHS, DEPTHS, "basic"):
-        raise CheckpointInvalid(f"{source} is a ResNet, but not ResNet18: depths {config.depths}, {config.layer_type}")
+    network = read_resnet18(source, offline)
+    if Path(source).is_file():
+        return from_torch(Pooled(network), preparation_of(None, USUAL, size))
     settings = find_settings(source, offline)
     preparation = preparation_of(settings, USUAL, size)
     processor = own_processor(source, settings, preparation, offline) if settings else None
     return from_torch(Pooled(network), preparation, processor=processor)
+
+
+def read_resnet18(source: str, offline: bool) -> nn.Module:
+    """The network of transformers, from any of the sources of `load_resnet18`.
+
+    Args:
+        source: a file, a folder or a hub id.
+        offline: nothing is fetched.
+
+    Raises:
+        CheckpointInvalid: it is no ResNet18, or its weights do not fit.
+    """
+    if Path(source).is_file():
+        return _from_weights(read_weights(Path(source)), source)
+    network = load_pretrained(source, {"resnet": ResNetModel}, ("classifier.",), offline)
+    config = network.config
+    if (list(config.hidden_sizes), list(config.depths), config.layer_type) != (WIDTHS, DEPTHS, "basic"):
+        raise CheckpointInvalid(f"{source} is a ResNet, but not ResNet18: depths {config.depths}, {config.layer_type}")
+    return network
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
