@@ -16,13 +16,13 @@ from PIL import Image
 from morphoindex.cli.main import cli as command_line
 from morphoindex.demo import Collection, draw_collection
 from morphoindex.errors import CheckpointInvalid, UsageError
-from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.encoder import Encoder, built_in_encoders
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
-
 from morphoindex.exporters import autoencoder, pictures, splitting  # noqa: E402
 from morphoindex.exporters.classification import ClassifierShape, Labelling, body_of, train_classifier  # noqa: E402
+from morphoindex.exporters.distilling import Distilling, distil  # noqa: E402
 from morphoindex.exporters.reconstruction import Augmentation, Reconstruction, train_autoencoder  # noqa: E402
 from morphoindex.exporters.runs import Order, Trained  # noqa: E402
 from morphoindex.exporters.training import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train  # noqa: E402
@@ -257,3 +257,24 @@ def test_a_classifier_begins_with_the_weights_of_a_resnet18(tmp_path: Path) -> N
         assert body.eval()(pixels).numpy() == pytest.approx(expected.numpy(), abs=1e-4)
     with pytest.raises(CheckpointInvalid):
         body_of(ClassifierShape(32, str(tmp_path)))
+
+
+def test_a_student_keeps_much_of_an_encoder(collection: Collection, tmp_path: Path) -> None:
+    teacher = built_in_encoders()["insect-128"]
+    labels = str(collection.folder / "labels.csv")
+    distilling = Distilling(teacher, 48, 100_000, 500, labels, "individual")
+    settings = TrainingSettings(6, 32, 2e-3, average_decay=0.99)
+    order = Order(tmp_path / "run", name="small")
+    result = distil([str(collection.folder)], distilling, settings, order, Quiet())
+    is_encoder(result, 256, 48)
+    figures = result.figures
+    assert figures["parameters"] <= 100_000
+    assert figures["neighbour_overlap"] > figures["neighbours"] / result.parts["train"] + 0.2  # chance, and much more
+    assert figures["teacher_accuracy"] > 0.5
+    assert figures["accuracy_kept"] > 0.7
+    assert figures["times_as_fast"] > 1.5  # of 128 px and 1.1 M parameters
+    again = distil([str(collection.folder)], distilling, settings, dataclasses.replace(order, resume=True), Quiet())
+    assert again.fingerprint == result.fingerprint
+    with pytest.raises(UsageError, match=r"has size 48, not 64"):
+        distil([str(collection.folder)], dataclasses.replace(distilling, size=64), settings,
+               dataclasses.replace(order, resume=True), Quiet())  # fmt: skip

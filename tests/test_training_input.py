@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from conftest import Cli, draw
 
-from morphoindex.errors import CheckpointInvalid, UsageError
+from morphoindex.errors import CheckpointInvalid, EncoderInvalid, UsageError
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
 
 from morphoindex.exporters import autoencoder, classifier, naming, pictures, splitting  # noqa: E402
 from morphoindex.exporters.classification import ClassifierShape, Labelling, train_classifier  # noqa: E402
+from morphoindex.exporters.distilling import Distilling, distil  # noqa: E402
 from morphoindex.exporters.reconstruction import Augmentation, train_autoencoder  # noqa: E402
 from morphoindex.exporters.runs import Order, Trained  # noqa: E402
 from morphoindex.exporters.student import Student, StudentSettings  # noqa: E402
@@ -208,7 +209,15 @@ def test_nothing_is_said_when_quiet_and_one_document_with_json(few: Path, tmp_pa
     )
 
 
-@pytest.mark.parametrize("name", ["train autoencoder", "train classifier"])
+def test_what_cannot_teach_is_refused_before_anything_is_written(few: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.onnx").write_text("words")
+    with pytest.raises(EncoderInvalid, match="not an ONNX file"):
+        distil([str(few / "a")], Distilling(tmp_path / "words.onnx"), TrainingSettings(1),
+               Order(tmp_path / "run"), Quiet())  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["train autoencoder", "train classifier", "distil"])
 def test_help_needs_no_torch(name: str) -> None:
     words = ["encoder", *name.split(), "--help"]
     code = f"import sys; from morphoindex.cli.main import cli; cli.main({words}, standalone_mode=False)"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from morphoindex.indexer.encoder_results import Reembedding
     from morphoindex.exporters.runs import Watcher
     from morphoindex.exporters.training import Progress as Step
+    from morphoindex.indexer.encoder_results import Reembedding
     from morphoindex.indexer.ingest import Counts
 
 

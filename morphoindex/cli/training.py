@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
 
 _LISTED = 20
 _EXISTING = click.Path(exists=True, path_type=Path)
+
+
+class _Count(click.ParamType[int]):
+    """A number, with K or M for thousands and millions: "1M", "300k", "1.5M"."""
+
+    name = "NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"([\d.,_]*\d)\s*([kKmM]?)", str(value))
+        try:
+            number = float(found[1].replace(",", "").replace("_", "")) if found else 0
+        except ValueError:
+            number = 0
+        if not found or number <= 0:
+            self.fail(f"{value!r} is not a number such as 300k or 1M", param, ctx)
+        return round(number * {"": 1, "k": 1_000, "m": 1_000_000}[found[2].lower()])
 
 
 def _training(kind: str, epochs: int, batch: int, weight_decay: float) -> Callable[..., Any]:
@@ -61,6 +78,7 @@ def _autoencoding(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_labels = click.option("--labels", metavar="HOW", help="To measure by; never learned from. As `add` takes it.")
 _group = click.option(
     "--group", metavar="COLUMN", help="A label whose equal values stay on one side of the split, such as source_id."
 )
@@ -135,6 +153,31 @@ def classifier(
         _run(
             ctx, shared, lambda *rest: train_classifier(images, labelling, shape, mirror, *rest), rate, 0.98, **options
         )
+
+
+@click.command()
+@click.option("--teacher", required=True, metavar="E", help="A built-in name or an encoder file, which is to be kept.")
+@click.option("--size", type=click.IntRange(32), default=128, show_default=True, metavar="PIXELS")
+@click.option("--parameters", type=_Count(), default="1.15M", show_default=True, help="Of the student, at the most.")
+@click.option("--views", type=_Count(), help="That the teacher labels.  [default: 40 a photograph, at most 60,000]")
+@_labels
+@_group
+@_training("distilled", epochs=8, batch=64, weight_decay=0.05)
+def distil(
+    ctx: click.Context, shared: Shared, images: tuple[str, ...], teacher: str, size: int, parameters: int,
+    views: int | None, labels: str | None, group: str | None, **options: Any,
+) -> None:  # fmt: skip
+    """Teach a small, quick encoder to place your photographs as a large one does.
+
+    The result says how much of the teacher is kept on photographs that were held out, and how much faster it is.
+    """
+    with train_extra():
+        from morphoindex.exporters.distilling import Distilling
+        from morphoindex.exporters.distilling import distil as distil_
+        from morphoindex.indexer.encoder import find_encoder
+
+        wanted = Distilling(find_encoder(teacher), size, parameters, views, labels, group)
+        _run(ctx, shared, lambda *rest: distil_(images, wanted, *rest), 2e-3, 0.99, **options)
 
 
 def _run(

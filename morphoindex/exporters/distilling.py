@@ -1,0 +1,167 @@
+"""Distilling on a person's own specimens: a small student learns to place views as the teacher places them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from morphoindex.exporters.batches import through
+from morphoindex.exporters.charts import draw_sheet, framed
+from morphoindex.exporters.distillation import Distillation, student_shape
+from morphoindex.exporters.evaluate import Candidate, images_per_second
+from morphoindex.exporters.naming import UNKNOWN, read_names
+from morphoindex.exporters.neighbours import nearest, nearest_right, overlap
+from morphoindex.exporters.pictures import Pictures, fitted, read_pictures
+from morphoindex.exporters.runs import VIEWS, Order, Trained, Watcher, claim_of, export, run_training, trained
+from morphoindex.exporters.splitting import HELD_OUT, TRAIN, groups_of, two_parts
+from morphoindex.exporters.student import Student, StudentSettings
+from morphoindex.exporters.targets import fit_projection
+from morphoindex.exporters.teacher import Teacher
+from morphoindex.exporters.training import TrainingSettings
+from morphoindex.exporters.view_cache import fill_cache
+from morphoindex.exporters.views import ViewSettings
+from morphoindex.indexer.cores import usable_cores
+
+Floats = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+SHEET = "sheet.png"
+NEIGHBOURS = 10
+_QUERIES, _SHOWN = 5, 8
+_ASKED = (38, 98, 178)  # the frame of a photograph whose neighbours follow
+_BATCH, _TIMED = 32, 2  # photographs; batches for the timing
+
+
+@dataclass(frozen=True)
+class Distilling:
+    """What is asked for.
+
+    Attributes:
+        teacher: an encoder file, or a plain network with float NCHW input.
+        size: side of the student's pixels.
+        parameters: of the student, at the most.
+        views: distinct views that the teacher labels; by default 40 for each photograph, but no more than 60,000.
+        labels: as `add --labels` takes them, to measure by; never learned from.
+        group: a label whose equal values stay on one side of the split.
+    """
+
+    teacher: Path
+    size: int = 128
+    parameters: int = 1_150_000
+    views: int | None = None
+    labels: str | None = None
+    group: str | None = None
+
+
+def distil(
+    inputs: Sequence[str], distilling: Distilling, settings: TrainingSettings, order: Order, watcher: Watcher
+) -> Trained:
+    """Distil a student from a teacher, export it, and say how much of the teacher it keeps.
+
+    Args:
+        inputs: files, folders, globs, lists.
+        distilling: teacher, student and views.
+        settings: of the run.
+        order: where, and whether to go on.
+        watcher: is told of the progress.
+
+    Raises:
+        UsageError: no photograph can be read, or the folder is not as `order` has it.
+        EncoderInvalid: the teacher is no encoder and no plain network.
+    """
+    order.check()
+    teacher = Teacher(distilling.teacher)
+    side = teacher.side()
+    shape = student_shape(distilling.parameters, min(StudentSettings.dimensions, teacher.dimensions()))
+    pictures = read_pictures(inputs, distilling.size, lambda *done: watcher.count("reading", *done)).distinct()
+    label, names, groups = _labelled(pictures, distilling)
+    parts = two_parts(groups_of(pictures, groups), settings.seed)
+    paths = [Path(path) for path, part in zip(pictures.paths, parts, strict=True) if part == TRAIN]
+    views = distilling.views or min(60_000, 40 * len(paths))
+    view_settings = ViewSettings(teacher_size=side, student_size=distilling.size, seed=settings.seed)
+    claim = claim_of(
+        "distil", pictures, settings, teacher=teacher.fingerprint(), size=distilling.size,
+        parameters=distilling.parameters, views=views,
+    )  # fmt: skip
+    order.continued(claim)  # before views are labelled that would not be wanted
+    cache = fill_cache(
+        order.out / VIEWS, teacher, [paths], views, view_settings, usable_cores(),
+        lambda *done: watcher.count("labelling views", *done),
+    )  # fmt: skip
+    placed = _place(teacher, pictures, side, watcher)
+    project = fit_projection(cache.teacher, shape.dimensions)
+    torch.manual_seed(settings.seed)
+    held_out = parts == HELD_OUT
+    measured = (pictures.pixels[held_out], project(placed[held_out]))
+    task = Distillation(Student(shape), cache, project(cache.teacher), measured)
+    run, network = run_training(task, settings, claim, order, watcher)
+    source = f"distilled from {distilling.teacher.name}, morphoindex encoder distil"
+    made = export(network, order, source, pictures.pixels)
+    learned = through(network, pictures.pixels)
+    figures = _compare(learned, placed, parts, names, label) | _speeds(made.file, distilling.teacher)
+    figures["parameters"] = sum(value.numel() for value in network.parameters())
+    _draw_sheet(pictures, learned, placed, parts, order.out)
+    sizes = {"train": int((parts == TRAIN).sum()), "held_out": int(held_out.sum())}
+    return trained(run, order, made, sizes, figures, {"sheet": SHEET, "views": VIEWS}, pictures.refused)
+
+
+def _labelled(pictures: Pictures, distilling: Distilling) -> tuple[str, Numbers, list[str]]:
+    """The label that is measured by, its class of each photograph, and the groups."""
+    if distilling.labels is None:
+        return "", np.full(len(pictures), UNKNOWN), [""] * len(pictures)
+    names, groups = read_names(pictures, distilling.labels, group=distilling.group)
+    return names.ranks[-1], names.numbers[-1], groups
+
+
+def _place(teacher: Teacher, pictures: Pictures, side: int, watcher: Watcher) -> Floats:
+    """Where the teacher places the photographs themselves, float32 [N, D]."""
+    session = teacher.session(usable_cores())
+    placed = []
+    for start in range(0, len(pictures), _BATCH):
+        paths = pictures.paths[start : start + _BATCH]
+        placed.append(teacher.embed(session, np.stack([fitted(Path(path).read_bytes(), side) for path in paths])))
+        watcher.count("placing photographs", start + len(paths), len(pictures))
+    return np.concatenate(placed)
+
+
+def _compare(learned: Floats, placed: Floats, parts: Numbers, names: Numbers, label: str) -> dict[str, Any]:
+    """How the held-out photographs find their neighbours among the others, by the student and by the teacher."""
+    asked, there = parts == HELD_OUT, parts == TRAIN
+    k = min(NEIGHBOURS, int(there.sum()))
+    found, expected = (nearest(vectors[asked], vectors[there], k) for vectors in (learned, placed))
+    figures: dict[str, Any] = {"neighbours": k, "neighbour_overlap": round(overlap(found, expected), 4)}
+    if label:
+        student, teacher = (
+            nearest_right(vectors[asked], names[asked], vectors[there], names[there]) for vectors in (learned, placed)
+        )
+        figures |= {
+            "label": label, "student_accuracy": round(student, 4), "teacher_accuracy": round(teacher, 4),
+            "accuracy_kept": round(student / teacher, 4) if teacher else None,
+        }  # fmt: skip
+    return figures
+
+
+def _speeds(student: Path, teacher: Path) -> dict[str, float]:
+    """Images a second of both networks, taking turns, on one thread."""
+    fast, slow = images_per_second([Candidate(student, 1), Candidate(teacher, 1)], _TIMED)
+    return {
+        "student_images_per_second": fast, "teacher_images_per_second": slow, "times_as_fast": round(fast / slow, 2)
+    }  # fmt: skip
+
+
+def _draw_sheet(pictures: Pictures, learned: Floats, placed: Floats, parts: Numbers, folder: Path) -> None:
+    """Held-out photographs with their nearest others, as the teacher and as the student has them."""
+    asked, there = np.flatnonzero(parts == HELD_OUT), np.flatnonzero(parts == TRAIN)
+    chosen = asked[np.unique(np.linspace(0, len(asked) - 1, _QUERIES).astype(int))]
+    k = min(_SHOWN, len(there))
+    rows = []
+    for query in chosen:
+        for name, vectors in (("teacher", placed), ("student", learned)):
+            found = there[nearest(vectors[[query]], vectors[there], k)[0]]
+            rows.append((name, [framed(pictures.pixels[query], _ASKED), *(pictures.pixels[row] for row in found)]))
+    draw_sheet(folder / SHEET, rows)
