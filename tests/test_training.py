@@ -6,11 +6,13 @@ import csv
 import dataclasses
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Cli
+from conftest import Cli, draw
 from PIL import Image
 
 from morphoindex.cli.main import cli as command_line
@@ -20,11 +22,13 @@ from morphoindex.indexer.encoder import Encoder, built_in_encoders
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
-from morphoindex.exporters import autoencoder, pictures, splitting  # noqa: E402
+from morphoindex.exporters import autoencoder, classifier, deep_cluster, pictures, splitting  # noqa: E402
 from morphoindex.exporters.classification import ClassifierShape, Labelling, body_of, train_classifier  # noqa: E402
+from morphoindex.exporters.deep_clustering import Clustering, train_deep_cluster  # noqa: E402
 from morphoindex.exporters.distilling import Distilling, distil  # noqa: E402
 from morphoindex.exporters.reconstruction import Augmentation, Reconstruction, train_autoencoder  # noqa: E402
 from morphoindex.exporters.runs import Order, Trained  # noqa: E402
+from morphoindex.exporters.student import Student, StudentSettings  # noqa: E402
 from morphoindex.exporters.training import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train  # noqa: E402
 
 torch.set_num_threads(1)  # two that wait for each other at every layer are slower wherever others work too
@@ -146,6 +150,52 @@ def test_what_denoises_is_shown_noise_and_asked_for_the_clean(collection: Collec
     assert float((seen[0] - 128).std()) == pytest.approx(25.5, rel=0.05)
 
 
+def tasks(pixels: pictures.Pixels) -> dict[str, Callable[[], Any]]:
+    """One of each kind, made anew at every call."""
+    names = np.arange(len(pixels))[None] % 2
+
+    def clusters() -> deep_cluster.DeepClustering:
+        torch.manual_seed(0)
+        network = autoencoder.Autoencoder(SHAPE).eval()
+        codes = deep_cluster.codes_of(network, pixels)
+        return deep_cluster.DeepClustering(deep_cluster.DeepClusters(network, codes, 3, 0), pixels, True)
+
+    def classes() -> classifier.Classification:
+        torch.manual_seed(0)
+        body = Student(StudentSettings(8, ((8, 1), (16, 1)), 12))
+        network = classifier.Classifier(body, 12, [2])
+        return classifier.Classification(network, pixels, names, pixels[:9], names[:, :9], True)
+
+    return {
+        "autoencoder": lambda: Reconstruction(SHAPE, Augmentation(True, 0.05), pixels, pixels[:9], 0),
+        "deep clustering": clusters,
+        "classifier": classes,
+    }
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "deep clustering", "classifier"])
+def test_a_resumed_run_equals_an_uninterrupted_one(kind: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+    make = tasks(pixels)[kind]
+    settings = TrainingSettings(3, 8, average_decay=0.9 if kind == "classifier" else 0, checkpoint_seconds=0)
+    whole = Run(make(), settings, {})
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    expected = train(whole, tmp_path / "whole", Quiet().step).state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        train(Run(make(), settings, {}), tmp_path / "cut", Quiet(stop_after=8).step)  # within the second epoch
+    resumed = Run(make(), settings, {})
+    resumed.load(read_checkpoint(tmp_path / "cut" / CHECKPOINT))
+    watcher = Quiet()
+    found = train(resumed, tmp_path / "cut", watcher.step).state_dict()
+    assert watcher.steps[0] == 9
+    assert resumed.step == whole.step
+    assert resumed.log == whole.log
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+
+
 def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +307,74 @@ def test_a_classifier_begins_with_the_weights_of_a_resnet18(tmp_path: Path) -> N
         assert body.eval()(pixels).numpy() == pytest.approx(expected.numpy(), abs=1e-4)
     with pytest.raises(CheckpointInvalid):
         body_of(ClassifierShape(32, str(tmp_path)))
+
+
+def test_deep_clustering_finds_the_species(
+    trained_autoencoder: Trained, collection: Collection, tmp_path: Path
+) -> None:
+    clustering = Clustering(
+        SPECIES, 20, Path(trained_autoencoder.folder) / "autoencoder.pt", collection.folder,
+        str(collection.folder / "labels.csv"),
+    )  # fmt: skip
+    settings = TrainingSettings(1, 16)
+    result = train_deep_cluster(
+        [str(collection.folder)],
+        clustering,
+        SHAPE,
+        Augmentation(),
+        settings,
+        Order(tmp_path / "run", name="d"),
+        Quiet(),
+    )
+    is_encoder(result, 16, 32)
+    figures = result.figures
+    assert figures["accuracy"] > figures["largest_class"] + 0.25
+    assert figures["changed_in_last_epoch"] < deep_cluster.SETTLED or result.epochs == 20
+    assignments = read_csv(tmp_path / "run" / "assignments.csv")
+    assert len(assignments) == result.photographs == sum(figures["sizes"])
+    mapped = json.loads((tmp_path / "run" / "class_mappings.json").read_text(encoding="utf-8"))
+    assert list(mapped) == [str(number) for number in range(SPECIES)]
+    votes = sum(each["votes"] for each in mapped.values())
+    assert votes / sum(each["references"] for each in mapped.values()) > figures["largest_class"] + 0.25
+    right = sum(row["name"] == Path(row["path"]).parent.name for row in assignments)
+    assert right / len(assignments) > figures["largest_class"] + 0.25
+
+
+def test_deep_clustering_trains_its_own_autoencoder_first(tmp_path: Path) -> None:
+    for number in range(12):
+        draw(tmp_path / "photos" / f"{number}.png", number % 3, number)
+    arguments = (Clustering(3, 2), SHAPE, Augmentation(), TrainingSettings(2, 4, checkpoint_seconds=0))
+    photos, out = [str(tmp_path / "photos")], tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train_deep_cluster(photos, *arguments, Order(out, name="d"), Quiet(stop_after=3))
+    assert not (out / CHECKPOINT).exists()  # stopped in the autoencoder
+    result = train_deep_cluster(photos, *arguments, Order(out, resume=True, name="d"), Quiet())
+    assert (out / "autoencoder" / CHECKPOINT).exists()
+    assert result.photographs == 12
+
+
+def test_the_best_matching_is_one_to_one() -> None:
+    wanted = np.array([0, 0, 0, 1, 1, 1, -1])
+    assigned = np.array([2, 2, 2, 2, 2, 0, 1])
+    share, counts, stands_for = deep_cluster.best_matching(assigned, wanted, 3, 2)
+    assert share == pytest.approx(4 / 6)  # cluster 2 stands for class 0 alone, though it has two of class 1
+    assert counts.tolist() == [[0, 0, 3], [1, 0, 2]]
+    assert stands_for.tolist() == [1, -1, 0]
+
+
+def test_soft_assignments_and_their_target_are_those_of_the_paper() -> None:
+    soft = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], dtype=torch.float64)
+    sizes = soft.sum(dim=0)
+    weights = [[float(q * q / size) for q, size in zip(row, sizes, strict=True)] for row in soft]
+    expected = [[weight / sum(row) for weight in row] for row in weights]
+    assert np.allclose(deep_cluster.sharpened(soft).numpy(), np.array(expected, np.float64))
+    network = autoencoder.Autoencoder(SHAPE)
+    codes = np.random.default_rng(0).normal(size=(30, 16)).astype(np.float32)
+    clusters = deep_cluster.DeepClusters(network, codes, 2, 0)
+    found = clusters.soften(torch.from_numpy(codes)).detach().numpy()
+    distances = ((codes[:, None] * float(clusters.scale) - clusters.centres.detach().numpy()) ** 2).sum(axis=2)
+    kernel = 1 / (1 + distances)
+    assert found == pytest.approx(kernel / kernel.sum(axis=1, keepdims=True), rel=1e-4)
 
 
 def test_a_student_keeps_much_of_an_encoder(collection: Collection, tmp_path: Path) -> None:

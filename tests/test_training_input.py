@@ -16,9 +16,9 @@ from morphoindex.errors import CheckpointInvalid, EncoderInvalid, UsageError
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
-
 from morphoindex.exporters import autoencoder, classifier, naming, pictures, splitting  # noqa: E402
 from morphoindex.exporters.classification import ClassifierShape, Labelling, train_classifier  # noqa: E402
+from morphoindex.exporters.deep_clustering import Clustering, train_deep_cluster  # noqa: E402
 from morphoindex.exporters.distilling import Distilling, distil  # noqa: E402
 from morphoindex.exporters.reconstruction import Augmentation, train_autoencoder  # noqa: E402
 from morphoindex.exporters.runs import Order, Trained  # noqa: E402
@@ -156,6 +156,15 @@ def test_photographs_that_teach_nothing_are_one_clear_error(
     assert not (tmp_path / "run").exists()
 
 
+def test_more_clusters_than_photographs_is_one_clear_error(few: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="-k 7: there are only 6 different photographs"):
+        train_deep_cluster(
+            [str(few / "a"), str(few / "b"), str(few / "twins")], Clustering(7), SHAPE, Augmentation(),
+            TrainingSettings(1, 4), Order(tmp_path / "run"), Quiet(),
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_is_resumed_only_where_it_is_and_as_it_was(few: Path, tmp_path: Path) -> None:
     photos, out = [str(few / "a"), str(few / "b")], tmp_path / "run"
     with pytest.raises(UsageError, match=r"--resume: there is no run in .* to go on with"):
@@ -217,7 +226,7 @@ def test_what_cannot_teach_is_refused_before_anything_is_written(few: Path, tmp_
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["train autoencoder", "train classifier", "distil"])
+@pytest.mark.parametrize("name", ["train autoencoder", "train deep-cluster", "train classifier", "distil"])
 def test_help_needs_no_torch(name: str) -> None:
     words = ["encoder", *name.split(), "--help"]
     code = f"import sys; from morphoindex.cli.main import cli; cli.main({words}, standalone_mode=False)"

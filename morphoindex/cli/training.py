@@ -112,6 +112,40 @@ def autoencoder(
         _run(ctx, shared, lambda *rest: train_autoencoder(images, shape, augmentation, *rest), 2e-3, **options)
 
 
+@train.command("deep-cluster")
+@click.option("-k", type=click.IntRange(2), required=True, metavar="N", help="How many clusters.")
+@click.option(
+    "--cluster-epochs",
+    type=click.IntRange(1),
+    default=60,
+    show_default=True,
+    help="Of the clustering, at the most; it ends once fewer than 0.1 % of the photographs change.",
+)
+@click.option("--from", "source", type=_EXISTING, metavar="FILE", help="A trained autoencoder.pt, with its own size.")
+@click.option("--reference", type=_EXISTING, metavar="DIR", help="A folder a class: gives the clusters names.")
+@_labels
+@_autoencoding
+@_training("deep-cluster", epochs=60, batch=64, weight_decay=0.01)
+def deep_cluster(
+    ctx: click.Context, shared: Shared, images: tuple[str, ...], k: int, cluster_epochs: int, source: Path | None,
+    reference: Path | None, labels: str | None, size: int, latent: int, grey: bool, mirror: bool, denoise: float,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Deep embedded clustering: an autoencoder first, then its codes and k clusters together.
+
+    --epochs and the other options are those of the autoencoder. With --reference, class_mappings.json names the
+    clusters; with --labels, the result says how well they agree.
+    """  # fmt: skip
+    with train_extra():
+        from morphoindex.exporters.autoencoder import AutoencoderShape
+        from morphoindex.exporters.deep_clustering import Clustering, train_deep_cluster
+        from morphoindex.exporters.reconstruction import Augmentation
+
+        wanted = Clustering(k, cluster_epochs, source, reference, labels)
+        shape, augmentation = AutoencoderShape(size, latent, grey), Augmentation(mirror, denoise)
+        _run(ctx, shared, lambda *rest: train_deep_cluster(images, wanted, shape, augmentation, *rest), 2e-3, **options)
+
+
 @train.command()
 @click.option(
     "--labels",
