@@ -58,7 +58,7 @@ def one_by_one(paths: Sequence[str]) -> float | None:
         import torch
         from PIL import Image
 
-        from morphoindex.exporters.student import Student, StudentSettings
+        from morphoindex.exporters.training.student import Student, StudentSettings
     except ImportError:
         return None
     network = Student(StudentSettings()).eval()

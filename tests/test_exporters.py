@@ -50,7 +50,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_distilled_student_is_an_encoder(teacher: Path, photographs: Path, tmp_path: Path) -> None:
-    from morphoindex.exporters.distil import main
+    from morphoindex.exporters.training.distil import main
 
     out = tmp_path / "student.onnx"
     arguments = ["--teacher", teacher, "--images", photographs, "--out", out, "--cache", tmp_path / "cache"]

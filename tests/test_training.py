@@ -22,14 +22,14 @@ from morphoindex.indexer.encoder import Encoder, built_in_encoders
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
-from morphoindex.exporters import autoencoder, classifier, deep_cluster, pictures, splitting  # noqa: E402
-from morphoindex.exporters.classification import ClassifierShape, Labelling, body_of, train_classifier  # noqa: E402
-from morphoindex.exporters.deep_clustering import Clustering, train_deep_cluster  # noqa: E402
-from morphoindex.exporters.distilling import Distilling, distil  # noqa: E402
-from morphoindex.exporters.reconstruction import Augmentation, Reconstruction, train_autoencoder  # noqa: E402
-from morphoindex.exporters.runs import Order, Trained  # noqa: E402
-from morphoindex.exporters.student import Student, StudentSettings  # noqa: E402
-from morphoindex.exporters.training import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train  # noqa: E402
+from morphoindex.exporters.training import autoencoder, classifier, deep_cluster, pictures, splitting  # noqa: E402
+from morphoindex.exporters.training.classification import ClassifierShape, Labelling, body_of, train_classifier  # noqa: E402
+from morphoindex.exporters.training.deep_clustering import Clustering, train_deep_cluster  # noqa: E402
+from morphoindex.exporters.training.distilling import Distilling, distil  # noqa: E402
+from morphoindex.exporters.training.loop import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train  # noqa: E402
+from morphoindex.exporters.training.reconstruction import Augmentation, Reconstruction, train_autoencoder  # noqa: E402
+from morphoindex.exporters.training.runs import Order, Trained  # noqa: E402
+from morphoindex.exporters.training.student import Student, StudentSettings  # noqa: E402
 
 torch.set_num_threads(1)  # two that wait for each other at every layer are slower wherever others work too
 SPECIES = 4

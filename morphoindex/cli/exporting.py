@@ -102,8 +102,8 @@ def autoencoder(shared: Shared, source: str, size: int | None, **options: Any) -
     """What `encoder train autoencoder` trained, once more: in another precision, under another name."""
     with train_extra():
         from morphoindex.errors import UsageError
-        from morphoindex.exporters.autoencoder import load_autoencoder
-        from morphoindex.exporters.runs import material_of
+        from morphoindex.exporters.training.autoencoder import load_autoencoder
+        from morphoindex.exporters.training.runs import material_of
 
         network = load_autoencoder(Path(source))
         if size not in (None, network.shape.size):

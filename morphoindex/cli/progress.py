@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from morphoindex.exporters.runs import Watcher
-    from morphoindex.exporters.training import Progress as Step
+    from morphoindex.exporters.training.loop import Progress as Step
+    from morphoindex.exporters.training.runs import Watcher
     from morphoindex.indexer.encoder_results import Reembedding
     from morphoindex.indexer.ingest import Counts
 

@@ -13,7 +13,7 @@ from morphoindex.cli.exporting import train_extra
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.exporters.runs import Trained
+    from morphoindex.exporters.training.runs import Trained
 
 _LISTED = 20
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -105,8 +105,8 @@ def autoencoder(
     Good for uniform photographs: plates, drawers, plankton, specimens on one background.
     """
     with train_extra():
-        from morphoindex.exporters.autoencoder import AutoencoderShape
-        from morphoindex.exporters.reconstruction import Augmentation, train_autoencoder
+        from morphoindex.exporters.training.autoencoder import AutoencoderShape
+        from morphoindex.exporters.training.reconstruction import Augmentation, train_autoencoder
 
         shape, augmentation = AutoencoderShape(size, latent, grey), Augmentation(mirror, denoise)
         _run(ctx, shared, lambda *rest: train_autoencoder(images, shape, augmentation, *rest), 2e-3, **options)
@@ -137,9 +137,9 @@ def deep_cluster(
     clusters; with --labels, the result says how well they agree.
     """  # fmt: skip
     with train_extra():
-        from morphoindex.exporters.autoencoder import AutoencoderShape
-        from morphoindex.exporters.deep_clustering import Clustering, train_deep_cluster
-        from morphoindex.exporters.reconstruction import Augmentation
+        from morphoindex.exporters.training.autoencoder import AutoencoderShape
+        from morphoindex.exporters.training.deep_clustering import Clustering, train_deep_cluster
+        from morphoindex.exporters.training.reconstruction import Augmentation
 
         wanted = Clustering(k, cluster_epochs, source, reference, labels)
         shape, augmentation = AutoencoderShape(size, latent, grey), Augmentation(mirror, denoise)
@@ -180,7 +180,7 @@ def classifier(
     same, and those with the same value of --group are on one side.
     """
     with train_extra():
-        from morphoindex.exporters.classification import ClassifierShape, Labelling, train_classifier
+        from morphoindex.exporters.training.classification import ClassifierShape, Labelling, train_classifier
 
         labelling, shape = Labelling(labels, ranks, group), ClassifierShape(size, source)
         rate = 3e-4 if source else 1e-3
@@ -206,8 +206,8 @@ def distil(
     The result says how much of the teacher is kept on photographs that were held out, and how much faster it is.
     """
     with train_extra():
-        from morphoindex.exporters.distilling import Distilling
-        from morphoindex.exporters.distilling import distil as distil_
+        from morphoindex.exporters.training.distilling import Distilling
+        from morphoindex.exporters.training.distilling import distil as distil_
         from morphoindex.indexer.encoder import find_encoder
 
         wanted = Distilling(find_encoder(teacher), size, parameters, views, labels, group)
@@ -221,8 +221,8 @@ def _run(
 ) -> None:  # fmt: skip
     from morphoindex.cli.progress import training
     from morphoindex.errors import UsageError
-    from morphoindex.exporters.runs import Order
-    from morphoindex.exporters.training import TrainingSettings
+    from morphoindex.exporters.training.loop import TrainingSettings
+    from morphoindex.exporters.training.runs import Order
 
     settings = TrainingSettings(
         epochs, batch, rate, weight_decay, average_decay=average, patience=patience, seed=seed

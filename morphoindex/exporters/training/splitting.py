@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from morphoindex.errors import UsageError
-from morphoindex.exporters.pictures import Pictures
+from morphoindex.exporters.training.pictures import Pictures
 
 Numbers = npt.NDArray[np.int64]
 TRAIN, TEST, HELD_OUT = 0, 1, 2

@@ -1,4 +1,4 @@
-"""Measure encoders on a folder of images: `python -m morphoindex.exporters.evaluate ENCODER.onnx DATASET_DIR`.
+"""Measure encoders on a folder of images: `python -m morphoindex.exporters.training.evaluate ENCODER.onnx DATASET_DIR`.
 
 Where the folder's manifest.csv names species and splits: 1-nearest-neighbour species accuracy of `valid` images among
 the others. Everywhere: how far two encoders agree on neighbours, and how many images a second each embeds.
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from morphoindex.exporters.views import IMAGE_SUFFIXES, open_rgb
+from morphoindex.exporters.training.views import IMAGE_SUFFIXES, open_rgb
 from morphoindex.indexer.images import Fit, Resampling, fit
 
 Floats = npt.NDArray[np.float32]
@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: of the command line; sys.argv's when None.
     """
-    parser = argparse.ArgumentParser(prog="python -m morphoindex.exporters.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m morphoindex.exporters.training.evaluate", description=__doc__)
     parser.add_argument("encoder", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--against", type=Path, nargs="*", default=[], help="further encoders or plain networks")

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from morphoindex.errors import UsageError
-from morphoindex.exporters.teacher import Teacher
-from morphoindex.exporters.views import ViewSettings, make_view
+from morphoindex.exporters.training.teacher import Teacher
+from morphoindex.exporters.training.views import ViewSettings, make_view
 
 SHARD = 500
 CLAIM = "cache.json"

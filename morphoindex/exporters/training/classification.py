@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from morphoindex.exporters.batches import through
-from morphoindex.exporters.charts import draw_confusion, draw_sheet, framed
-from morphoindex.exporters.classifier import (
+from morphoindex.exporters.training.batches import through
+from morphoindex.exporters.training.charts import draw_confusion, draw_sheet, framed
+from morphoindex.exporters.training.classifier import (
     Classification,
     Classifier,
     Numbers,
@@ -24,13 +24,22 @@ from morphoindex.exporters.classifier import (
     confusion,
     logits_of,
 )
-from morphoindex.exporters.naming import UNKNOWN, Names, read_names, refuse_lonely, without_nameless
-from morphoindex.exporters.neighbours import nearest_right
-from morphoindex.exporters.pictures import Pictures, Pixels, read_pictures
-from morphoindex.exporters.runs import Order, Trained, Watcher, claim_of, export, run_training, trained, write_csv
-from morphoindex.exporters.splitting import HELD_OUT, TEST, TRAIN, groups_of, split
-from morphoindex.exporters.student import Student, StudentSettings
-from morphoindex.exporters.training import TrainingSettings
+from morphoindex.exporters.training.loop import TrainingSettings
+from morphoindex.exporters.training.naming import UNKNOWN, Names, read_names, refuse_lonely, without_nameless
+from morphoindex.exporters.training.neighbours import nearest_right
+from morphoindex.exporters.training.pictures import Pictures, Pixels, read_pictures
+from morphoindex.exporters.training.runs import (
+    Order,
+    Trained,
+    Watcher,
+    claim_of,
+    export,
+    run_training,
+    trained,
+    write_csv,
+)
+from morphoindex.exporters.training.splitting import HELD_OUT, TEST, TRAIN, groups_of, split
+from morphoindex.exporters.training.student import Student, StudentSettings
 
 SHEET, SPLIT = "sheet.png", "split.csv"
 PARTS = {TRAIN: "train", TEST: "test", HELD_OUT: "held_out"}

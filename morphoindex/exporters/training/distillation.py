@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from morphoindex.errors import UsageError
-from morphoindex.exporters.batches import mirrored, through, to_tensor
-from morphoindex.exporters.student import Student, StudentSettings
-from morphoindex.exporters.training import Measured, Rows
-from morphoindex.exporters.view_cache import ViewCache
+from morphoindex.exporters.training.batches import mirrored, through, to_tensor
+from morphoindex.exporters.training.loop import Measured, Rows
+from morphoindex.exporters.training.student import Student, StudentSettings
+from morphoindex.exporters.training.view_cache import ViewCache
 
 Floats = npt.NDArray[np.float32]
 GRAM_WEIGHT = 20.0

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from morphoindex.exporters.autoencoder import Autoencoder, AutoencoderShape, save_autoencoder
-from morphoindex.exporters.batches import mirrored, through, to_tensor
-from morphoindex.exporters.charts import draw_sheet
-from morphoindex.exporters.pictures import Pictures, Pixels, read_pictures
-from morphoindex.exporters.runs import Order, Trained, Watcher, claim_of, export, run_training, trained
-from morphoindex.exporters.splitting import HELD_OUT, TRAIN, groups_of, two_parts
-from morphoindex.exporters.training import Measured, Rows, Run, TrainingSettings
+from morphoindex.exporters.training.autoencoder import Autoencoder, AutoencoderShape, save_autoencoder
+from morphoindex.exporters.training.batches import mirrored, through, to_tensor
+from morphoindex.exporters.training.charts import draw_sheet
+from morphoindex.exporters.training.loop import Measured, Rows, Run, TrainingSettings
+from morphoindex.exporters.training.pictures import Pictures, Pixels, read_pictures
+from morphoindex.exporters.training.runs import Order, Trained, Watcher, claim_of, export, run_training, trained
+from morphoindex.exporters.training.splitting import HELD_OUT, TRAIN, groups_of, two_parts
 
 WEIGHTS, SHEET = "autoencoder.pt", "sheet.png"
 _SHOWN = 10

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from morphoindex.errors import UsageError
-from morphoindex.exporters.pictures import Pictures
+from morphoindex.exporters.training.pictures import Pictures
 from morphoindex.indexer.labels import RANKS, labeller, telling
 from morphoindex.indexer.results import Refusal
 

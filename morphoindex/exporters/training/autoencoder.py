@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from morphoindex.errors import CheckpointInvalid, UsageError
-from morphoindex.exporters.training import read_checkpoint, write_checkpoint
+from morphoindex.exporters.training.loop import read_checkpoint, write_checkpoint
 
 KIND = "autoencoder"
 STEP = 16  # sizes are multiples of it

@@ -11,14 +11,13 @@ from typing import Any, Protocol
 from torch import nn
 
 from morphoindex.errors import UsageError
-from morphoindex.exporters.charts import draw_curves
 from morphoindex.exporters.contract import EncoderRecord
 from morphoindex.exporters.judging import drawn_photographs
 from morphoindex.exporters.making import Made, Material, make_encoder
 from morphoindex.exporters.onnx_export import from_torch
-from morphoindex.exporters.pictures import FIT, RESAMPLING, Pictures, Pixels
 from morphoindex.exporters.preparation import Preparation
-from morphoindex.exporters.training import (
+from morphoindex.exporters.training.charts import draw_curves
+from morphoindex.exporters.training.loop import (
     CHECKPOINT,
     Progress,
     Run,
@@ -27,7 +26,8 @@ from morphoindex.exporters.training import (
     read_checkpoint,
     train,
 )
-from morphoindex.exporters.view_cache import CLAIM
+from morphoindex.exporters.training.pictures import FIT, RESAMPLING, Pictures, Pixels
+from morphoindex.exporters.training.view_cache import CLAIM
 from morphoindex.indexer.results import Refusal
 
 PRETRAINING, VIEWS = "autoencoder", "views"

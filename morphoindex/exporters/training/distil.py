@@ -1,4 +1,4 @@
-"""Distil a small encoder from a teacher: `python -m morphoindex.exporters.distil --help`."""
+"""Distil a small encoder from a teacher: `python -m morphoindex.exporters.training.distil --help`."""
 
 import argparse
 import time
@@ -10,16 +10,16 @@ import numpy.typing as npt
 import torch
 
 from morphoindex.exporters.contract import EncoderRecord
-from morphoindex.exporters.distillation import Distillation
 from morphoindex.exporters.making import make_encoder
 from morphoindex.exporters.onnx_export import from_torch
 from morphoindex.exporters.preparation import Preparation
-from morphoindex.exporters.student import Student, StudentSettings
-from morphoindex.exporters.targets import fit_projection
-from morphoindex.exporters.teacher import Teacher
-from morphoindex.exporters.training import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train
-from morphoindex.exporters.view_cache import ViewCache, fill_cache
-from morphoindex.exporters.views import ViewSettings, list_images
+from morphoindex.exporters.training.distillation import Distillation
+from morphoindex.exporters.training.loop import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train
+from morphoindex.exporters.training.student import Student, StudentSettings
+from morphoindex.exporters.training.targets import fit_projection
+from morphoindex.exporters.training.teacher import Teacher
+from morphoindex.exporters.training.view_cache import ViewCache, fill_cache
+from morphoindex.exporters.training.views import ViewSettings, list_images
 
 PROBES = 96
 
@@ -88,7 +88,7 @@ def probe_images(cache: ViewCache, side: int) -> npt.NDArray[np.uint8]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m morphoindex.exporters.distil", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m morphoindex.exporters.training.distil", description=__doc__)
     parser.add_argument(
         "--teacher", type=Path, required=True, help="an encoder file, or ONNX with float32 NCHW input, (rgb-128)/128"
     )
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--name", default="student-128")
     parser.add_argument("--version", default="1")
-    parser.add_argument("--source", default="distilled with morphoindex.exporters.distil")
+    parser.add_argument("--source", default="distilled with morphoindex.exporters.training.distil")
     parser.add_argument("--licence", default="unstated")
     parser.add_argument("--training-data", default="unstated")
     return parser

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from morphoindex.errors import UsageError
-from morphoindex.exporters.autoencoder import Autoencoder, AutoencoderShape, load_autoencoder
-from morphoindex.exporters.batches import through
-from morphoindex.exporters.charts import draw_confusion, draw_sheet
-from morphoindex.exporters.deep_cluster import (
+from morphoindex.exporters.training.autoencoder import Autoencoder, AutoencoderShape, load_autoencoder
+from morphoindex.exporters.training.batches import through
+from morphoindex.exporters.training.charts import draw_confusion, draw_sheet
+from morphoindex.exporters.training.deep_cluster import (
     DeepClustering,
     DeepClusters,
     Floats,
@@ -24,10 +24,11 @@ from morphoindex.exporters.deep_cluster import (
     codes_of,
     mapping,
 )
-from morphoindex.exporters.naming import Names, read_names
-from morphoindex.exporters.pictures import Pictures, read_pictures
-from morphoindex.exporters.reconstruction import Augmentation, fit_autoencoder
-from morphoindex.exporters.runs import (
+from morphoindex.exporters.training.loop import TrainingSettings
+from morphoindex.exporters.training.naming import Names, read_names
+from morphoindex.exporters.training.pictures import Pictures, read_pictures
+from morphoindex.exporters.training.reconstruction import Augmentation, fit_autoencoder
+from morphoindex.exporters.training.runs import (
     PRETRAINING,
     Order,
     Trained,
@@ -38,7 +39,6 @@ from morphoindex.exporters.runs import (
     trained,
     write_csv,
 )
-from morphoindex.exporters.training import TrainingSettings
 
 ASSIGNMENTS, MAPPINGS, SHEET = "assignments.csv", "class_mappings.json", "sheet.png"
 CONFUSION = ("confusion.png", "confusion.csv")

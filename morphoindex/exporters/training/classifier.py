@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from morphoindex.exporters.batches import altered, mirrored, through, to_tensor
-from morphoindex.exporters.naming import UNKNOWN
-from morphoindex.exporters.pictures import Pixels
-from morphoindex.exporters.training import Measured, Rows
+from morphoindex.exporters.training.batches import altered, mirrored, through, to_tensor
+from morphoindex.exporters.training.loop import Measured, Rows
+from morphoindex.exporters.training.naming import UNKNOWN
+from morphoindex.exporters.training.pictures import Pixels
 
 Numbers = npt.NDArray[np.int64]
 SHARPNESS = 16.0

@@ -11,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from morphoindex.exporters.batches import through
-from morphoindex.exporters.charts import draw_sheet, framed
-from morphoindex.exporters.distillation import Distillation, student_shape
-from morphoindex.exporters.evaluate import Candidate, images_per_second
-from morphoindex.exporters.naming import UNKNOWN, read_names
-from morphoindex.exporters.neighbours import nearest, nearest_right, overlap
-from morphoindex.exporters.pictures import Pictures, fitted, read_pictures
-from morphoindex.exporters.runs import VIEWS, Order, Trained, Watcher, claim_of, export, run_training, trained
-from morphoindex.exporters.splitting import HELD_OUT, TRAIN, groups_of, two_parts
-from morphoindex.exporters.student import Student, StudentSettings
-from morphoindex.exporters.targets import fit_projection
-from morphoindex.exporters.teacher import Teacher
-from morphoindex.exporters.training import TrainingSettings
-from morphoindex.exporters.view_cache import fill_cache
-from morphoindex.exporters.views import ViewSettings
+from morphoindex.exporters.training.batches import through
+from morphoindex.exporters.training.charts import draw_sheet, framed
+from morphoindex.exporters.training.distillation import Distillation, student_shape
+from morphoindex.exporters.training.evaluate import Candidate, images_per_second
+from morphoindex.exporters.training.loop import TrainingSettings
+from morphoindex.exporters.training.naming import UNKNOWN, read_names
+from morphoindex.exporters.training.neighbours import nearest, nearest_right, overlap
+from morphoindex.exporters.training.pictures import Pictures, fitted, read_pictures
+from morphoindex.exporters.training.runs import VIEWS, Order, Trained, Watcher, claim_of, export, run_training, trained
+from morphoindex.exporters.training.splitting import HELD_OUT, TRAIN, groups_of, two_parts
+from morphoindex.exporters.training.student import Student, StudentSettings
+from morphoindex.exporters.training.targets import fit_projection
+from morphoindex.exporters.training.teacher import Teacher
+from morphoindex.exporters.training.view_cache import fill_cache
+from morphoindex.exporters.training.views import ViewSettings
 from morphoindex.indexer.cores import usable_cores
 
 Floats = npt.NDArray[np.float32]

@@ -16,10 +16,10 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn import functional
 
-from morphoindex.exporters.autoencoder import Autoencoder
-from morphoindex.exporters.batches import mirrored, through, to_tensor
-from morphoindex.exporters.pictures import Pixels
-from morphoindex.exporters.training import Measured, Rows
+from morphoindex.exporters.training.autoencoder import Autoencoder
+from morphoindex.exporters.training.batches import mirrored, through, to_tensor
+from morphoindex.exporters.training.loop import Measured, Rows
+from morphoindex.exporters.training.pictures import Pixels
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]

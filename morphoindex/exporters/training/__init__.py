@@ -1,0 +1,1 @@
+"""Training: autoencoders, deep clustering, classifiers, distillation; one loop, a folder a run."""
