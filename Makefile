@@ -8,38 +8,42 @@ RUNTIME ?= cpu
 EXTRAS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+comma := ,
+KIND := $(RUNTIME)$(subst $(comma),-,$(EXTRAS))
+RUN := $(VENV)/.run-$(KIND)
+DEV := $(VENV)/.dev-$(KIND)
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check format benchmark clean
 
-demo: $(VENV)/.run
+demo: $(RUN)
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh demo
 
-test: $(VENV)/.dev
+test: $(DEV)
 	$(BIN)/python -m pytest $(PYTEST)
 
-check: $(VENV)/.dev
+check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/.dev
+format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+$(RUN): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing morphoindex into $(VENV) (once)"
 	$(INSTALL) -e '.[$(RUNTIME)$(EXTRAS)]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+$(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing morphoindex and its test tools into $(VENV) (once)"
 	$(INSTALL) -e '.[$(RUNTIME),dev$(EXTRAS)]'
-	@touch $@ $(VENV)/.run
+	@touch $@ $(RUN)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

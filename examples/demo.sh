@@ -2,6 +2,10 @@
 # The main job on a drawn sample collection: add, cluster, search, dedup, sample, report. Usage: demo.sh DIR
 set -eu
 dir=${1:-demo}
+if [ -e "$dir/index" ] && [ -e "$dir/assignments.csv" ]; then
+    echo "$dir/ is here from an earlier run, with whatever you decided in it since. To begin anew: rm -r $dir"
+    exit
+fi
 rm -rf "$dir/index" "$dir/subset"
 mkdir -p "$dir"
 export MORPHOINDEX_INDEX="$PWD/$dir/index"
