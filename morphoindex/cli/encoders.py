@@ -87,14 +87,18 @@ def bench(shared: Shared, name: str, provider: str | None) -> None:
     from morphoindex.indexer.encoder import find_encoder
 
     result = rates(find_encoder(name), provider)
-    heading = f"{result.name} on {result.provider}, {render.count(result.workers, 'worker')}: batch"
     rows = [(batch, f"{rate:,.0f}") for batch, rate in result.images_per_second.items()]
+
+    def show() -> None:
+        render.line(f"{result.name} on {result.provider}, {render.count(result.workers, 'worker')}.")
+        render.table(("batch", "images/s"), rows, right=("batch", "images/s"))
+
     shared.answer(
         {
             "encoder": result.name, "provider": result.provider, "workers": result.workers,
             "images_per_second": {str(batch): round(rate, 1) for batch, rate in result.images_per_second.items()},
         },
-        lambda: render.table((heading, "images/s"), rows, right=(heading, "images/s")),
+        show,
     )  # fmt: skip
 
 

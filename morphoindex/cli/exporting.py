@@ -138,6 +138,7 @@ def import_(
 
         material = load_foreign(model, *in_bytes(mean, std, float(largest)), size=size, output=output)
         _make(shared, material, str(model), **options)
+    shared.remark("mean and std are taken as given: nothing in a file tells whether they are right")
 
 
 def _make(
@@ -196,7 +197,16 @@ def _render(made: Made, origin: str) -> None:
             f"beside fp32: {cost.neighbours_kept:.0%} of the 10 nearest neighbours stay; "
             f"{cost.times_as_fast:.1f} times as fast on this machine{held_back}"
         )
-    render.line(f"morphoindex init --encoder {made.file}   makes an index with it")
+    show_uses(str(made.file))
+
+
+def show_uses(file: str) -> None:
+    """What can be done with an encoder file now."""
+    from morphoindex.cli import render
+
+    render.line(
+        f"`morphoindex init --encoder {file}` makes an index with it; in one that is there, `morphoindex reembed`"
+    )
 
 
 @contextmanager

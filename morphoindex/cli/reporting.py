@@ -10,7 +10,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.encoder_results import HeldEncoder
+    from morphoindex.indexer.results import HeldEncoder
 
 _LISTED = 20
 

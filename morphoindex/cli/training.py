@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from morphoindex.cli.exporting import train_extra
+from morphoindex.cli.exporting import show_uses, train_extra
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def _render(result: Trained) -> None:
         render.table(("left out", "reason"), rows)
         if len(result.refused) > _LISTED:
             render.line(f"… and {len(result.refused) - _LISTED:,} more: --json lists all.")
-    render.line(f"morphoindex init --encoder {result.encoder}   makes an index with it")
+    show_uses(result.encoder)
 
 
 def _flat(figures: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:

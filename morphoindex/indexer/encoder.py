@@ -212,7 +212,7 @@ def _describe(path: Path, content: bytes, session: Any) -> EncoderInfo:
     ):  # fmt: skip
         raise EncoderInvalid(
             f"{path.name} is an ONNX file, but not an encoder: it must take `pixels` uint8 [N, H, W, 3] and give "
-            "`embedding` float32 [N, d] (see docs/encoders.md)"
+            "`embedding` float32 [N, d]. `morphoindex encoder import` makes an encoder of it (see docs/encoders.md)"
         )
     if isinstance(shape[0], int):
         raise EncoderInvalid(f"{path.name} has a fixed batch size of {shape[0]}: export it again with a dynamic one")

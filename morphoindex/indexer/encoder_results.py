@@ -12,21 +12,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HeldEncoder:
-    """An encoder that an index has vectors of: of `specimens`, where so many `lacking` have none.
-
-    Search, clusters, duplicates and samples go by the `current` one; the other fields are those of EncoderStatus.
-    """
-
-    name: str
-    fingerprint: str
-    dim: int
-    current: bool
-    specimens: int
-    lacking: int
-
-
-@dataclass(frozen=True)
 class Reembedding:
     """How far a `reembed` is: so many specimens of `total` that lacked a vector have one now, or were refused."""
 

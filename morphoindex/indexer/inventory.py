@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from morphoindex.indexer import upkeep
-from morphoindex.indexer.encoder_results import HeldEncoder
-from morphoindex.indexer.results import CheckResult, EncoderStatus, Status
+from morphoindex.indexer.results import CheckResult, EncoderStatus, HeldEncoder, Status
 from morphoindex.indexer.session import Session
 
 

@@ -10,7 +10,6 @@ from morphoindex.indexer.clustering.events import Event
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.cutting import Step
-    from morphoindex.indexer.encoder_results import HeldEncoder
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,21 @@ class EncoderStatus:
     name: str
     fingerprint: str
     dim: int
+
+
+@dataclass(frozen=True)
+class HeldEncoder:
+    """An encoder that an index has vectors of: of `specimens`, where so many `lacking` have none.
+
+    Search, clusters, duplicates and samples go by the `current` one; the other fields are those of EncoderStatus.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    current: bool
+    specimens: int
+    lacking: int
 
 
 @dataclass(frozen=True)
