@@ -134,7 +134,7 @@ def measure(
     for i in range(start, stop):
         base, limit = squares[i], limits[i]
         block = start // PIECE * STRIDE + (i - start) % STRIDE
-        for c in range(m):  # one loop each: a compiler turns none of them into vector code together
+        for c in range(m):  # a loop for each thing: all in one would not become vector code
             product = tile[i, c]
             tile[i, c] = base + own[c] - (product + product)
         found = np.int32(0)
