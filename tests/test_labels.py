@@ -249,3 +249,18 @@ def test_a_column_that_cannot_be_searched_is_refused_before_anything_is_read(cli
     done = cli("add", "photos", "--labels", "photos/labels.csv", code=2)
     assert "double quote" in done.stderr
     assert "rename it" in done.stderr
+
+
+def test_an_edited_report_brings_its_labels_and_nothing_else(index: morphoindex.Index, tmp_path: Path) -> None:
+    photos = tmp_path / "apis"
+    photos.mkdir()
+    for i in range(3):
+        draw(photos / f"{i}.png", 0, i)
+    index.add(photos, labels="folder")
+    index.cluster(threshold=0.5)
+    report = tmp_path / "assignments.csv"
+    index.report("assignments", "csv", report)
+    report.write_text(report.read_text("utf-8").replace(",apis", ",osmia"), "utf-8")
+    index.add(photos, labels=str(report))
+    assert index.status().labels == ("species",)
+    assert {found["species"] for found in labels_by_path(index, photos).values()} == {"osmia"}

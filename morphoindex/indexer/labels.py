@@ -18,6 +18,8 @@ from morphoindex.indexer.paths import to_text
 
 FOLDER_LABEL = "species"
 RANKS = ("species", "genus", "family", "order")
+ASSIGNED = ("path", "id", "cluster", "cluster_name", "verified", "probability")
+"""The columns of `report assignments` before the labels: what the index knows itself."""
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -37,6 +39,7 @@ def labeller(how: str) -> Labeller:
     Args:
         how: `folder` or `folder=COLUMN` (the name of the file's folder), a pattern with `{column}` fields
             (`{order}-{family}_{n}`; with `/` in it, it also takes in folders), or a CSV file with a column `path`.
+            Of one that `report assignments` has written, the columns after `ASSIGNED` are the labels.
 
     Raises:
         UsageError: it is none of these, the CSV file cannot be used, or a column cannot be named so.
@@ -176,7 +179,8 @@ def _table(path: Path) -> Labeller:
             at = _path_column(columns)
             if at is None:
                 raise UsageError(f"{path}: no column `path`; its columns are {', '.join(columns) or 'none'}")
-            named = {i: _usable(column, str(path)) for i, column in enumerate(columns) if column and i != at}
+            own = ASSIGNED if set(ASSIGNED) <= set(columns) else (columns[at],)
+            named = {i: _usable(column, str(path)) for i, column in enumerate(columns) if column and column not in own}
             rows = {
                 _row_key(row[at].strip()): _labels(row, named) for row in reader if len(row) > at and row[at].strip()
             }

@@ -13,7 +13,7 @@ import numpy as np
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.host import Host
-from morphoindex.indexer.labels import telling
+from morphoindex.indexer.labels import ASSIGNED, telling
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.results import LabelledCluster, Overview
 from morphoindex.indexer.specimen import Specimen
@@ -24,7 +24,6 @@ FORMATS = {
     "ingest": ("csv", "parquet", "json"),
     "embeddings": ("npz", "parquet"),
 }
-_ASSIGNED = ("path", "id", "cluster", "cluster_name", "verified", "probability")
 _BATCH = 2048
 
 
@@ -56,7 +55,7 @@ def assignments(index: Host) -> tuple[list[str], Iterator[list[Any]]]:
 
     Holds the names of clusters and the verified specimens in memory.
     """
-    columns = label_columns(index.labels, reserved=_ASSIGNED)
+    columns = label_columns(index.labels, reserved=ASSIGNED)
     catalog = index.collection.catalog
     names = dict(catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
     put = dict(catalog.query("SELECT id, cluster FROM curated").rows)
@@ -71,7 +70,7 @@ def assignments(index: Host) -> tuple[list[str], Iterator[list[Any]]]:
                 for path in _paths(index, specimen):
                     yield [path, specimen.id, cluster, name, verified, specimen.probability, *labels]
 
-    return [*_ASSIGNED, *columns.values()], rows()
+    return [*ASSIGNED, *columns.values()], rows()
 
 
 def overview(index: Host) -> Overview:
