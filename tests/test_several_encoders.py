@@ -135,6 +135,15 @@ def test_what_is_added_later_has_the_vector_of_one_encoder(cli: tiny.Cli, place:
     assert cli.json("search", lost)["hits"]
 
 
+def test_an_encoder_of_the_index_is_shown_by_its_name_once_its_file_is_gone(cli: tiny.Cli, place: Path) -> None:
+    (place / "one.onnx").unlink()
+    assert cli.json("encoder", "show", "one")["name"] == "one"
+    assert "deterministic             good" in cli("encoder", "check", "one", code=1).stdout
+    assert "no encoder 'two'" in cli("encoder", "show", "two", code=2).stderr
+    shutil.rmtree(place / ".morphoindex")
+    assert "no encoder 'one'" in cli("encoder", "show", "one", code=2).stderr
+
+
 def test_vectors_are_those_of_their_encoder(cli: tiny.Cli, place: Path) -> None:
     cli("reembed", "--encoder", "two.onnx", "-q")
     assert cli.json("reembed", "--encoder", "two.onnx")["embedded"] == 0

@@ -44,9 +44,10 @@ def list_(shared: Shared) -> None:
 def show(shared: Shared, name: str) -> None:
     """What an encoder says of itself."""
     from morphoindex.cli import render
-    from morphoindex.indexer.encoder import Encoder, find_encoder
+    from morphoindex.indexer.encoder import Encoder
+    from morphoindex.indexer.registry import find_file
 
-    described = _described(Encoder(find_encoder(name)))
+    described = _described(Encoder(find_file(name, shared.index)))
     shared.answer(described, lambda: render.table(("", ""), list(described.items())))
 
 
@@ -61,9 +62,10 @@ def check(ctx: click.Context, shared: Shared, name: str) -> None:
     """
     from morphoindex.cli import render
     from morphoindex.exporters.conformance import findings
-    from morphoindex.indexer.encoder import Encoder, find_encoder
+    from morphoindex.indexer.encoder import Encoder
+    from morphoindex.indexer.registry import find_file
 
-    opened = Encoder(find_encoder(name))
+    opened = Encoder(find_file(name, shared.index))
     found = list(findings(opened))
     wrong = [finding.wrong for finding in found if finding.wrong]
     shared.answer(
@@ -84,9 +86,9 @@ def bench(shared: Shared, name: str, provider: str | None) -> None:
     """
     from morphoindex.cli import render
     from morphoindex.exporters.bench import rates
-    from morphoindex.indexer.encoder import find_encoder
+    from morphoindex.indexer.registry import find_file
 
-    result = rates(find_encoder(name), provider)
+    result = rates(find_file(name, shared.index), provider)
     rows = [(batch, f"{rate:,.0f}") for batch, rate in result.images_per_second.items()]
 
     def show() -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from morphoindex.errors import EncoderInvalid, EncoderMismatch, StoreError, UsageError
+from morphoindex.errors import EncoderInvalid, EncoderMismatch, IndexNotFound, StoreError, UsageError
 from morphoindex.indexer.encoder import Encoder, built_in_encoders, find_encoder
-from morphoindex.indexer.settings import EncoderEntry, Settings, write_whole
+from morphoindex.indexer.location import find_index
+from morphoindex.indexer.settings import EncoderEntry, Settings, read_settings, write_whole
 
 EXTERNAL = "external"
 """The fingerprint of vectors that were made elsewhere."""
@@ -80,6 +81,29 @@ def find_held(settings: Settings, text: str) -> EncoderEntry:
             "`morphoindex reembed --encoder E` makes them"
         )
     return held
+
+
+def find_file(text: str, index: str | None = None) -> Path:
+    """The file of an encoder: by a built-in name or a path, else as the index that is worked in knows it.
+
+    Args:
+        text: name, path, or the beginning of a fingerprint.
+        index: where that index lies (see `location.find_index`).
+
+    Raises:
+        UsageError: there is no such encoder.
+    """
+    try:
+        return find_encoder(text)
+    except UsageError:
+        try:
+            folder = find_index(index)
+            held = _named(read_settings(folder), text)
+        except IndexNotFound:
+            held = None
+        if held is None or not held.file:
+            raise
+    return folder / held.file
 
 
 def mismatch(settings: Settings, wanted: EncoderEntry, named: str) -> EncoderMismatch:
