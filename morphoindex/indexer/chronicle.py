@@ -22,7 +22,7 @@ from morphoindex.indexer.clustering.decisions import (
     standing,
 )
 from morphoindex.indexer.clustering.events import Event
-from morphoindex.indexer.history import History, Run
+from morphoindex.indexer.history import History
 from morphoindex.indexer.results import HistoryEntry
 from morphoindex.indexer.specimen import Membership
 
@@ -160,11 +160,6 @@ def listed(words: Iterable[str]) -> str:
 def specimens(number: int) -> str:
     """`1` -> "1 specimen", `1200` -> "1,200 specimens"."""
     return f"{number:,} specimen{'' if number == 1 else 's'}"
-
-
-def run_in_words(run: Run) -> str:
-    """How a run was made: "cosine, threshold 0.8"."""
-    return ", ".join([run.method, *(f"{key} {value}" for key, value in run.parameters.items())])
 
 
 def _leaving(went: Mapping[str, int]) -> str:
