@@ -56,7 +56,7 @@ def open_graph(
     """
     from morphoindex.indexer.clustering.forest import ClusterForest
 
-    _compile(say)
+    _compile(any(min_samples), say)
     try:
         forest = ClusterForest.load(place)
     except IndexNotFound:
@@ -73,8 +73,13 @@ def open_graph(
     return forest
 
 
-def _compile(say: Callable[[str], None]) -> None:
-    """Have the kernels compiled, or taken from the disk where they are; said aloud where that takes long."""
+def _compile(density: bool, say: Callable[[str], None]) -> None:
+    """Have the kernels compiled, or taken from the disk where they are; said aloud where that takes long.
+
+    Args:
+        density: whether those of HDBSCAN*'s extraction are wanted.
+        say: told what takes long.
+    """
     from morphoindex.indexer.clustering.forest import ClusterForest
 
     telling = threading.Timer(_PATIENCE, say, ["preparing the clustering kernels, once on this machine: some seconds"])
@@ -89,6 +94,8 @@ def _compile(say: Callable[[str], None]) -> None:
         forest = ClusterForest(2)
         forest.add(keys[:60], vectors[:60])
         forest.add(keys[60:], vectors[60:])
+        if density:
+            forest.density()
     finally:
         telling.cancel()
         if collecting:
