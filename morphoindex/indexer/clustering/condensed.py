@@ -205,7 +205,7 @@ def _label(
             found += 1
         labels[i] = number[own]
         if death[own] > 0 and density < np.inf:
-            probabilities[i] = min(density, death[own]) / death[own]
+            probabilities[i] = density / death[own] if density < death[own] else 1.0
         else:
             probabilities[i] = 1.0
     return found

@@ -45,7 +45,8 @@ def span(
             q = batch[c]
             if row[c] <= bound[c]:
                 d = distance(vectors, p, q)
-                w = max(max(core[p], core[q]), d)
+                w = core[p] if core[p] > core[q] else core[q]
+                w = d if d > w else w
                 if parent[c] < 0 or pair_before(w, d, p, q, weight[c], length[c], batch[parent[c]], q, ids):
                     parent[c], length[c], weight[c] = current, d, w
                     bound[c] = kind(w**2 + margin)
