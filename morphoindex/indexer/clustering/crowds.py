@@ -40,7 +40,8 @@ def crowds(post: NDArray[np.int32], n: int, sizes: tuple[int, int]) -> Crowds:
         sizes: the least number of specimens in a crowd, at least 2, and the greatest.
     """
     begin, end = np.empty((2, len(post) // (2 * sizes[0]) + 1), np.int32)
-    count = _find(post, *sizes, begin, end)
+    stack = np.empty((66, 2), np.int32)  # begin, and number of specimens; larger sides first: log2(n) high at most
+    count = _find(post, *sizes, stack, begin, end)
     at = np.full(len(post), -1, np.int32)
     at[begin[:count]] = np.arange(count)
     of, upper = np.full(n, -1, np.int32), np.empty(len(post), np.int32)
@@ -50,10 +51,10 @@ def crowds(post: NDArray[np.int32], n: int, sizes: tuple[int, int]) -> Crowds:
 
 @kernel
 def _find(
-    post: NDArray[np.int32], least: int, most: int, begin: NDArray[np.int32], end: NDArray[np.int32]
+    post: NDArray[np.int32], least: int, most: int, stack: NDArray[np.int32], begin: NDArray[np.int32],
+    end: NDArray[np.int32],
 ) -> int:  # fmt: skip
     """Where the crowds begin and end, in the order in which they turn out to be the largest; gives their number."""
-    stack = np.empty((66, 2), np.int32)  # begin, and number of specimens; larger sides first: log2(n) high at most
     top = -1
     count = 0
     for place in range(len(post)):

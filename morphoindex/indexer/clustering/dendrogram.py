@@ -47,7 +47,11 @@ def dendrogram(
     """
     merges = len(weight)
     left, right, size = (np.empty(merges, np.int32) for _ in range(3))
-    _join(np.ascontiguousarray(a, np.int32), np.ascontiguousarray(b, np.int32), left, right, size)
+    node = np.arange(merges + 1, dtype=np.int32)
+    _join(
+        np.ascontiguousarray(a, np.int32), np.ascontiguousarray(b, np.int32), node.copy(), node,
+        np.ones(merges + 1, np.int32), left, right, size,
+    )  # fmt: skip
     return Dendrogram(left, right, size, np.ascontiguousarray(weight, np.float64))
 
 
@@ -55,18 +59,15 @@ def dendrogram(
 def _join(
     a: NDArray[np.int32],
     b: NDArray[np.int32],
+    parent: NDArray[np.int32],
+    node: NDArray[np.int32],
+    below: NDArray[np.int32],
     left: NDArray[np.int32],
     right: NDArray[np.int32],
     size: NDArray[np.int32],
 ) -> None:
+    """`node` is, of a root, the merge that all below it have come to, and `below` is how many they are."""
     n = len(a) + 1
-    parent = np.empty(n, np.int32)
-    node = np.empty(n, np.int32)  # of a root: the merge that all below it have come to
-    below = np.empty(n, np.int32)
-    for i in range(n):
-        parent[i] = i
-        node[i] = i
-        below[i] = 1
     for i in range(n - 1):
         x = root(parent, a[i])
         y = root(parent, b[i])

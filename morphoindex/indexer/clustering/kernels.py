@@ -15,7 +15,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def kernel(function: _Function) -> _Function:
     """Compile a function over arrays on its first call; it runs without the interpreter's lock.
 
-    No `fastmath`: sums are added in the order written, so that a pair has one distance on every machine.
+    No `fastmath`: sums are added in the order written, so that a pair has one distance on every machine. Room to work
+    in is handed in where a first run needs the function: each kind of array that it makes takes long to compile.
     """
     return cast(_Function, _dated(njit(cache=True, **_OPTIONS)(function)))
 

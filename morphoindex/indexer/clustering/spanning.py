@@ -10,7 +10,6 @@ from morphoindex.indexer.clustering.distances import Vectors, distance, pair_bef
 from morphoindex.indexer.clustering.kernels import kernel
 
 
-@kernel
 def span(
     tile: Vectors, batch: NDArray[np.int32], core: NDArray[np.float64], vectors: Vectors, ids: NDArray[np.uint64],
     margin: float, ends: NDArray[np.int32], lengths: NDArray[np.float64],
@@ -24,15 +23,21 @@ def span(
         ends: int32 [m − 1, 2]; lengths: float64 [m − 1], its edges, out.
     """
     m = len(batch)
+    _prim(
+        tile, batch, core, vectors, ids, margin, np.ones(m, np.bool_), np.full(m, -1, np.int32), np.empty(m),
+        np.empty(m), np.full(m, np.inf, tile.dtype), ends, lengths,
+    )  # fmt: skip
+
+
+@kernel
+def _prim(
+    tile: Vectors, batch: NDArray[np.int32], core: NDArray[np.float64], vectors: Vectors, ids: NDArray[np.uint64],
+    margin: float, outside: NDArray[np.bool_], parent: NDArray[np.int32], length: NDArray[np.float64],
+    weight: NDArray[np.float64], bound: Vectors, ends: NDArray[np.int32], lengths: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """`span`, with room to work in: per column, its edge to the tree so far, and what a shorter one is within."""
+    m = len(batch)
     kind = tile.dtype.type
-    outside = np.empty(m, np.bool_)
-    parent = np.empty(m, np.int32)
-    length, weight = np.empty(m), np.empty(m)
-    bound = np.empty(m, tile.dtype)
-    for c in range(m):
-        outside[c] = True
-        parent[c] = -1
-        bound[c] = np.inf
     current = 0
     for step in range(m - 1):
         outside[current] = False
@@ -60,7 +65,6 @@ def span(
         lengths[step] = length[current]
 
 
-@kernel
 def kruskal(
     a: NDArray[np.int32], b: NDArray[np.int32], length: NDArray[np.float64], weight: NDArray[np.float64],
     skip: NDArray[np.bool_], ends: NDArray[np.int32], lengths: NDArray[np.float64], weights: NDArray[np.float64],
@@ -78,10 +82,21 @@ def kruskal(
     Returns:
         The number of edges.
     """
+    parent = np.arange(len(ids), dtype=np.int32)
+    return _kruskal(
+        a, b, length, weight, skip, ends, lengths, weights, ids, parent, parent.copy(), out_ends, out, merges
+    )  # fmt: skip
+
+
+@kernel
+def _kruskal(
+    a: NDArray[np.int32], b: NDArray[np.int32], length: NDArray[np.float64], weight: NDArray[np.float64],
+    skip: NDArray[np.bool_], ends: NDArray[np.int32], lengths: NDArray[np.float64], weights: NDArray[np.float64],
+    ids: NDArray[np.uint64], parent: NDArray[np.int32], top: NDArray[np.int32], out_ends: NDArray[np.int32],
+    out: NDArray[np.float64], merges: NDArray[np.int32],
+) -> int:  # fmt: skip
+    """`kruskal`, with each row a set and a node of its own in `parent` and `top`."""
     n = len(ids)
-    parent, top = np.empty(n, np.int32), np.empty(n, np.int32)
-    for i in range(n):
-        parent[i] = top[i] = i
     count = 0
     e = 0
     c = 0
@@ -116,7 +131,6 @@ def kruskal(
     return count
 
 
-@kernel
 def post_order(merges: NDArray[np.int32], n: int, post: NDArray[np.int32]) -> None:
     """The dendrogram below its last merge in post-order, larger sides first, so that a stack stays low. O(n).
 
@@ -125,7 +139,12 @@ def post_order(merges: NDArray[np.int32], n: int, post: NDArray[np.int32]) -> No
         n: merge e is node n + e.
         post: int32 [2 s − 1], out.
     """
-    stack = np.empty(len(merges) + 2, np.int32)
+    _post_order(merges, n, np.empty(len(merges) + 2, np.int32), post)
+
+
+@kernel
+def _post_order(merges: NDArray[np.int32], n: int, stack: NDArray[np.int32], post: NDArray[np.int32]) -> None:
+    """`post_order`, with room for s + 1 nodes."""
     stack[0] = n + len(merges) - 1
     height = 1
     for place in range(len(post) - 1, -1, -1):

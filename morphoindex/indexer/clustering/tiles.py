@@ -95,13 +95,13 @@ class Workspace:
         blocks, reached = np.full((block_count(n), m), np.inf, whole.dtype), np.empty(n, np.bool_)
         least = np.full((workers(), count, m), np.inf, whole.dtype)
         pieces = iter(range(0, n, PIECE))  # whoever is free takes the next one
-        chosen = vectors[batch]
+        chosen, own = vectors[batch], rows.squares[batch]
 
         def work(worker: int) -> None:
             for start in pieces:
                 stop = min(n, start + PIECE)
                 np.matmul(vectors[start:stop], chosen.T, out=whole[start:stop])
-                measure(whole, rows.squares, batch, limits, crowds, start, stop, blocks, reached, least[worker])
+                measure(whole, rows.squares, own, limits, crowds, start, stop, blocks, reached, least[worker])
 
         with blas_alone:
             together(work, range(workers()))
@@ -111,15 +111,14 @@ class Workspace:
 
 @kernel
 def measure(
-    tile: Vectors, squares: Vectors, batch: NDArray[np.int32], limits: Vectors, crowds: NDArray[np.int32], start: int,
-    stop: int, blocks: Vectors, reached: NDArray[np.bool_], least: Vectors,
+    tile: Vectors, squares: Vectors, own: Vectors, limits: Vectors, crowds: NDArray[np.int32], start: int, stop: int,
+    blocks: Vectors, reached: NDArray[np.bool_], least: Vectors,
 ) -> None:  # fmt: skip
     """Turn rows start … stop of inner products into squared distances, in place. O(rows m).
 
     Args:
         tile: [≥ n, m], inner products in, squared distances out.
-        squares: [n], squared lengths of the vectors.
-        batch: int32 [m], the rows that the columns stand for.
+        squares: [n], squared lengths of the vectors; own: [m], those that the columns stand for.
         limits: [n], see `Workspace.tile`.
         crowds: int32 [t, n], the crowd of each row in each of t groupings, -1 for none.
         start, stop: rows of this call, a piece.
@@ -127,10 +126,7 @@ def measure(
         reached: bool [n], rows with a value within their limit, out.
         least: [g, m], the least of each crowd, in and out.
     """
-    m = len(batch)
-    own = np.empty(m, squares.dtype)
-    for c in range(m):
-        own[c] = squares[batch[c]]
+    m = len(own)
     for i in range(start, stop):
         base, limit = squares[i], limits[i]
         block = start // PIECE * STRIDE + (i - start) % STRIDE

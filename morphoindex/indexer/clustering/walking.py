@@ -115,7 +115,6 @@ def _cut_out(
             row += 1
 
 
-@kernel
 def thin(
     tile: Vectors, batch: NDArray[np.int32], first: int, post: NDArray[np.int32], upper: NDArray[np.int32],
     begin: NDArray[np.int32], end: NDArray[np.int32], a: NDArray[np.int32], b: NDArray[np.int32],
@@ -147,28 +146,37 @@ def thin(
         How many were found; where that is more than `capacity`, the rest is missing.
     """
     m = len(batch)
+    height = max(2, (len(post) - 1).bit_length()) + 3
+    longest = int((end - begin).max(initial=0))
+    near, few, nearest = np.empty((3, m), np.int32)
+    own = (core[batch] ** 2).astype(tile.dtype)
+    return _thin(
+        tile, batch, first, post, upper, begin, end, a, b, length, weight, core, vectors, ids, margin,
+        np.empty((height, m), tile.dtype), np.empty((height, m), np.int32), np.arange(height, dtype=np.int32),
+        np.empty((longest // 2 + 1) * m, tile.dtype), np.empty(max(longest, len(upper)), np.int32), near, few, own,
+        np.empty(m, tile.dtype), nearest, np.empty(m), ends, lengths,
+    )  # fmt: skip
+
+
+@kernel
+def _thin(
+    tile: Vectors, batch: NDArray[np.int32], first: int, post: NDArray[np.int32], upper: NDArray[np.int32],
+    begin: NDArray[np.int32], end: NDArray[np.int32], a: NDArray[np.int32], b: NDArray[np.int32],
+    length: NDArray[np.float64], weight: NDArray[np.float64], core: NDArray[np.float64], vectors: Vectors,
+    ids: NDArray[np.uint64], margin: float, least: Vectors, where: NDArray[np.int32], slot: NDArray[np.int32],
+    room: Vectors, places: NDArray[np.int32], near: NDArray[np.int32], few: NDArray[np.int32], own: Vectors,
+    own_few: Vectors, nearest: NDArray[np.int32], reach: NDArray[np.float64], ends: NDArray[np.int32],
+    lengths: NDArray[np.float64],
+) -> int:  # fmt: skip
+    """`thin`, with room to work in.
+
+    The stack is rows `slot` of `least` and `where`. A crowd is cut out into `room`, its nodes' rows there are `places`,
+    its columns `near`, their specimens `few`; `own` and `own_few` are squared core distances. Per column, `nearest` is
+    the last one found nearest by its exact distance, `reach`.
+    """
+    m = len(batch)
     merges = len(weight)
     kind = tile.dtype.type
-    depth = 2
-    while 1 << depth < len(post):
-        depth += 1
-    least = np.empty((depth + 3, m), tile.dtype)
-    where = np.empty((depth + 3, m), np.int32)
-    slot = np.empty(depth + 3, np.int32)
-    for place in range(len(slot)):
-        slot[place] = place
-    own = np.empty(m, tile.dtype)
-    for c in range(m):
-        own[c] = kind(core[batch[c]] ** 2)
-    longest = 0
-    for crowd in range(len(begin)):
-        size = end[crowd] - begin[crowd]
-        longest = size if size > longest else longest
-    room = np.empty((longest // 2 + 1) * m, tile.dtype)
-    places = np.empty(longest if longest > len(upper) else len(upper), np.int32)
-    near, few, own_few = np.empty(m, np.int32), np.empty(m, np.int32), np.empty(m, tile.dtype)
-    nearest = np.empty(m, np.int32)  # per column, the last one found nearest by its exact distance
-    reach = np.empty(m)
     slack = kind(margin)
     count = 0
     for crowd in range(len(begin) + 1):
