@@ -7,6 +7,7 @@ import dataclasses
 import json
 import signal
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from morphoindex.exporters.training.classification import ClassifierShape, Label
 from morphoindex.exporters.training.deep_clustering import Clustering, train_deep_cluster  # noqa: E402
 from morphoindex.exporters.training.distilling import Distilling, distil  # noqa: E402
 from morphoindex.exporters.training.loop import CHECKPOINT, Progress, Run, TrainingSettings, read_checkpoint, train  # noqa: E402
+from morphoindex.exporters.training.optimizers import Mover  # noqa: E402
 from morphoindex.exporters.training.reconstruction import Augmentation, Reconstruction, train_autoencoder  # noqa: E402
 from morphoindex.exporters.training.runs import Order, Trained  # noqa: E402
 from morphoindex.exporters.training.student import Student, StudentSettings  # noqa: E402
@@ -146,7 +148,7 @@ def test_what_denoises_is_shown_noise_and_asked_for_the_clean(collection: Collec
     task = Reconstruction(SHAPE, Augmentation(mirror=False, noise=0.1), pixels, pixels, 0)
     task.network.encode = lambda images: seen.append(images) or torch.zeros(4, 16)  # type: ignore[func-returns-value]
     task.network.decode = lambda code: torch.full((4, 3, 32, 32), 128 / 255)
-    assert float(task.loss(np.arange(4), np.random.default_rng(0))) == pytest.approx(0, abs=1e-9)
+    assert float(task.loss(np.arange(4), np.random.default_rng(0), 0.0)) == pytest.approx(0, abs=1e-9)
     assert float((seen[0] - 128).std()) == pytest.approx(25.5, rel=0.05)
 
 
@@ -177,7 +179,9 @@ def tasks(pixels: pictures.Pixels) -> dict[str, Callable[[], Any]]:
 def test_a_resumed_run_equals_an_uninterrupted_one(kind: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
     make = tasks(pixels)[kind]
-    settings = TrainingSettings(3, 8, average_decay=0.9 if kind == "classifier" else 0, checkpoint_seconds=0)
+    settings = TrainingSettings(3, 8, checkpoint_seconds=0)
+    if kind == "classifier":
+        settings = dataclasses.replace(settings, average_decay=0.9, optimizer="muon")
     whole = Run(make(), settings, {})
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
@@ -223,6 +227,25 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     order = Order(Path("whole"), name="run")
     whole = train_autoencoder([str(collection.folder)], shape, Augmentation(), settings, order, Quiet())
     assert (resumed["steps"], resumed["fingerprint"]) == (whole.steps, whole.fingerprint)
+
+
+def test_muon_moves_kernels_alike_however_they_lie_in_memory() -> None:
+    begin = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 12, 3, bias=False), torch.nn.Flatten())
+    images, moved = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        network = deepcopy(begin).to(memory_format=layout)
+        mover = Mover(network, "muon", 0.01, 0.1)
+        for _ in range(3):
+            mover.clear()
+            network(images).square().mean().backward()
+            mover.step()
+        moved.append(network[1].weight.detach())
+        # a step of a kernel is orthogonal: as a matrix its singular values are alike, which those of AdamW's are not
+        step = (network[1].weight - begin[1].weight).detach().flatten(1)
+        values = torch.linalg.svdvals(step)
+        assert values[0] < 3 * values[-1]
+    assert torch.allclose(*moved, atol=2e-3)
+    assert not torch.allclose(moved[0], begin[1].weight, atol=0.01)
 
 
 def test_a_run_that_learns_no_more_stops_early(tmp_path: Path) -> None:
@@ -381,7 +404,7 @@ def test_a_student_keeps_much_of_an_encoder(collection: Collection, tmp_path: Pa
     teacher = built_in_encoders()["insect-128"]
     labels = str(collection.folder / "labels.csv")
     distilling = Distilling(teacher, 48, 100_000, 500, labels, "individual")
-    settings = TrainingSettings(6, 32, 2e-3, average_decay=0.99)
+    settings = TrainingSettings(6, 32, 2e-3, average_decay=0.99, optimizer="muon")
     order = Order(tmp_path / "run", name="small")
     result = distil([str(collection.folder)], distilling, settings, order, Quiet())
     is_encoder(result, 256, 48)

@@ -13,6 +13,7 @@ from morphoindex.cli.exporting import show_uses, train_extra
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
+    from morphoindex.exporters.training.optimizers import Optimizer
     from morphoindex.exporters.training.runs import Trained
 
 _LISTED = 20
@@ -192,7 +193,7 @@ def classifier(
 @click.command()
 @click.option("--teacher", required=True, metavar="E", help="A built-in name or an encoder file, which is to be kept.")
 @click.option("--size", type=click.IntRange(32), default=128, show_default=True, metavar="PIXELS")
-@click.option("--parameters", type=_Count(), default="1.15M", show_default=True, help="Of the student, at the most.")
+@click.option("--parameters", type=_Count(), default="1.35M", show_default=True, help="Of the student, at the most.")
 @click.option("--views", type=_Count(), help="That the teacher labels.  [default: 40 a photograph, at most 60,000]")
 @_labels
 @_group
@@ -211,13 +212,13 @@ def distil(
         from morphoindex.indexer.encoder import find_encoder
 
         wanted = Distilling(find_encoder(teacher), size, parameters, views, labels, group)
-        _run(ctx, shared, lambda *rest: distil_(images, wanted, *rest), 2e-3, 0.99, **options)
+        _run(ctx, shared, lambda *rest: distil_(images, wanted, *rest), 2e-3, 0.99, "muon", **options)
 
 
 def _run(
-    ctx: click.Context, shared: Shared, run: Callable[..., Trained], rate: float, average: float = 0.0, *, epochs: int,
-    batch: int, weight_decay: float, patience: int, seed: int, out: Path, resume: bool, name: str | None, licence: str,
-    training_data: str,
+    ctx: click.Context, shared: Shared, run: Callable[..., Trained], rate: float, average: float = 0.0,
+    optimizer: Optimizer = "adamw", *, epochs: int, batch: int, weight_decay: float, patience: int, seed: int,
+    out: Path, resume: bool, name: str | None, licence: str, training_data: str,
 ) -> None:  # fmt: skip
     from morphoindex.cli.progress import training
     from morphoindex.errors import UsageError
@@ -225,7 +226,7 @@ def _run(
     from morphoindex.exporters.training.runs import Order
 
     settings = TrainingSettings(
-        epochs, batch, rate, weight_decay, average_decay=average, patience=patience, seed=seed
+        epochs, batch, rate, weight_decay, average_decay=average, patience=patience, seed=seed, optimizer=optimizer
     )  # fmt: skip
     order = Order(out, resume, name or out.resolve().name, licence, training_data)
     try:

@@ -77,7 +77,7 @@ class Classification:
         counts = [head.out_features for head in network.heads]
         self._weights = [class_weights(numbers, count) for numbers, count in zip(names, counts, strict=True)]
 
-    def loss(self, rows: Rows, rng: np.random.Generator) -> Tensor:
+    def loss(self, rows: Rows, rng: np.random.Generator, progress: float) -> Tensor:
         """As Task has it."""
         images = altered(to_tensor(self._train[rows]), rng)
         logits = self.network(mirrored(images, rng) if self._mirror else images)

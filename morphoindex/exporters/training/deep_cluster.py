@@ -87,7 +87,7 @@ class DeepClustering:
         self.samples = len(pixels)
         self._pixels, self._mirror = pixels, mirror
 
-    def loss(self, rows: Rows, rng: np.random.Generator) -> Tensor:
+    def loss(self, rows: Rows, rng: np.random.Generator, progress: float) -> Tensor:
         """As Task has it."""
         images = to_tensor(self._pixels[rows])
         soft = self.network(mirrored(images, rng) if self._mirror else images)

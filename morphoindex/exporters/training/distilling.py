@@ -52,7 +52,7 @@ class Distilling:
 
     teacher: Path
     size: int = 128
-    parameters: int = 1_150_000
+    parameters: int = 1_350_000
     views: int | None = None
     labels: str | None = None
     group: str | None = None

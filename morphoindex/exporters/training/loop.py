@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from morphoindex.errors import CheckpointInvalid
+from morphoindex.exporters.training.optimizers import Mover, Optimizer
 
 Rows = npt.NDArray[np.int64]
 CHECKPOINT = "checkpoint.pt"
@@ -36,12 +37,13 @@ class TrainingSettings:
     Attributes:
         epochs: passes over the training part, at the most.
         batch: images a step.
-        peak_rate: of AdamW; reached after `warmup` (a share of the run), then half a cosine down to 1 % of it.
-        weight_decay: of AdamW, on weights of two and more dimensions.
+        peak_rate: of the optimizer; reached after `warmup` (a share of the run), then half a cosine down to 1 % of it.
+        weight_decay: of weights of two and more dimensions.
         average_decay: of the moving average of the weights, which is then what is measured and kept; 0 for none.
         patience: epochs without a better measure before the run stops.
         seed: of everything random.
         checkpoint_seconds: at the most between two checkpoints.
+        optimizer: "adamw", or "muon" for the convolutions and AdamW for the rest.
     """
 
     epochs: int
@@ -53,6 +55,7 @@ class TrainingSettings:
     patience: int = 10
     seed: int = 0
     checkpoint_seconds: float = 60.0
+    optimizer: Optimizer = "adamw"
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,14 @@ class Task(Protocol):
     network: nn.Module
     samples: int
 
-    def loss(self, rows: Rows, rng: np.random.Generator) -> Tensor:
-        """The loss of a batch, float []. `rows`, int64 [B], are numbers below `samples`; `rng` is that of the step."""
+    def loss(self, rows: Rows, rng: np.random.Generator, progress: float) -> Tensor:
+        """The loss of a batch, float [].
+
+        Args:
+            rows: int64 [B], numbers below `samples`.
+            rng: that of the step.
+            progress: 0..1, steps done of those planned.
+        """
 
     def end_epoch(self, network: nn.Module) -> Measured:
         """Measure the network (the average, where there is one), in evaluation mode."""
@@ -109,7 +118,7 @@ class Run:
 
     def __init__(self, task: Task, settings: TrainingSettings, claim: Mapping[str, Any]) -> None:
         self.task, self.settings, self.claim = task, settings, dict(claim)
-        self.optimizer = _optimizer(task.network, settings)
+        self.optimizer = Mover(task.network, settings.optimizer, settings.peak_rate, settings.weight_decay)
         self.average = copy.deepcopy(task.network) if settings.average_decay else task.network
         self.step = self.waited = 0
         self.losses = 0.0
@@ -122,6 +131,11 @@ class Run:
     def steps_per_epoch(self) -> int:
         """The last images of an epoch that fill no batch wait for the next, which has another order."""
         return max(1, self.task.samples // self.settings.batch)
+
+    @property
+    def steps(self) -> int:
+        """At the most."""
+        return self.steps_per_epoch * self.settings.epochs
 
     def save(self, path: Path) -> None:
         """Write the checkpoint; what lies there is whole at any moment."""
@@ -185,13 +199,11 @@ def train(run: Run, folder: Path, report: Report) -> nn.Module:
     Returns:
         The network with the weights that measured best, in evaluation mode.
     """
-    settings, per_epoch = run.settings, run.steps_per_epoch
-    steps = per_epoch * settings.epochs
+    settings, per_epoch, steps = run.settings, run.steps_per_epoch, run.steps
     saved_at = time.monotonic()
     while run.step < steps and not run.finished:
         epoch, place = divmod(run.step, per_epoch)
-        for group in run.optimizer.param_groups:
-            group["lr"] = learning_rate(run.step / steps, settings)
+        run.optimizer.set_rate(learning_rate(run.step / steps, settings))
         order = np.random.default_rng([settings.seed, _ORDER, epoch]).permutation(run.task.samples)
         run.losses += _step(run, order[place * settings.batch : (place + 1) * settings.batch])
         run.step += 1
@@ -222,8 +234,9 @@ def learning_rate(progress: float, settings: TrainingSettings) -> float:
 
 def _step(run: Run, rows: Rows) -> float:
     network = run.task.network.train()
-    loss = run.task.loss(rows, np.random.default_rng([run.settings.seed, _CHOICES, run.step]))
-    run.optimizer.zero_grad(set_to_none=True)
+    rng = np.random.default_rng([run.settings.seed, _CHOICES, run.step])
+    loss = run.task.loss(rows, rng, run.step / run.steps)
+    run.optimizer.clear()
     loss.backward()
     run.optimizer.step()
     if run.settings.average_decay:
@@ -256,11 +269,3 @@ def _end_epoch(run: Run, epoch: int, loss: float) -> dict[str, float]:
             run.best = {name: value.clone() for name, value in run.average.state_dict().items()}
         run.finished = run.finished or run.waited >= run.settings.patience
     return row
-
-
-def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
-    # norms and biases are not weights of anything, and decaying them only slows them
-    decayed = [value for value in network.parameters() if value.ndim > 1]
-    kept = [value for value in network.parameters() if value.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.peak_rate)

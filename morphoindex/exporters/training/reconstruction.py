@@ -48,7 +48,7 @@ class Reconstruction:
         self.samples = len(train)
         self._augmentation, self._train, self._held_out = augmentation, train, held_out
 
-    def loss(self, rows: Rows, rng: np.random.Generator) -> Tensor:
+    def loss(self, rows: Rows, rng: np.random.Generator, progress: float) -> Tensor:
         """As Task has it."""
         images = to_tensor(self._train[rows])
         if self._augmentation.mirror:
