@@ -24,7 +24,7 @@ from morphoindex.exporters.judging import (
     times_as_fast,
     unit,
 )
-from morphoindex.exporters.precision import HELD_BACK, LEAST_COSINE, Precision, halve, quantise
+from morphoindex.exporters.precision import HELD_BACK, LEAST_COSINE, Precision, halve, layers, quantise
 from morphoindex.exporters.preparation import Preparation, Processor
 from morphoindex.indexer.encoder import Encoder, EncoderInfo
 from morphoindex.indexer.images import Fit, Resampling
@@ -184,7 +184,7 @@ class _Trial:
         preparation, network = self.material.preparation, self.material.network
         images = preparation.normalised(np.stack([preparation.fitted(one) for one in calibration]))
         failure = ParityError("")
-        for held_back in HELD_BACK:
+        for held_back in (number for number in HELD_BACK if number <= layers(network) / 2):
             encoder, found = self._run(quantise(network, images, held_back), "int8")
             try:
                 made = self._made(encoder, found, "int8")

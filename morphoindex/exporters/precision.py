@@ -24,6 +24,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 LEAST_COSINE: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.995}
 HELD_BACK = (0, 4, 8, 16, 24)  # so many of the first layers stay in fp32, the first number that passes the check
 _LAYERS = ("Conv", "Gemm", "MatMul")
+_MEANS = ("GlobalAveragePool", "ReduceMean")
 
 
 def halve(network: FloatNetwork) -> FloatNetwork:
@@ -39,7 +40,8 @@ def quantise(network: FloatNetwork, images: npt.NDArray[np.float32], held_back: 
 
     In a network with attention only convolutions and matrix products are quantised; its normalisations, softmax and
     GELU lose too much. In a convolutional one everything is that onnxruntime can: an activation after a convolution has
-    to go with it, or the range is that of values which the activation cuts off.
+    to go with it, or the range is that of values which the activation cuts off. What comes after the mean over the
+    places of a picture stays in fp32: that costs next to nothing, and one outlying feature would coarsen all others.
 
     Args:
         network: of float32.
@@ -61,7 +63,7 @@ def quantise(network: FloatNetwork, images: npt.NDArray[np.float32], held_back: 
                 model, done, _Calibration(network, images), per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                 op_types_to_quantize=list(_LAYERS) if attention else None,
-                nodes_to_exclude=_first(model, held_back),
+                nodes_to_exclude=[*_first(model, held_back), *_tail(model)],
             )  # fmt: skip
         return replace(network, model=onnx.load(done))
 
@@ -78,6 +80,18 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime'
         for number in range(len(images)):
             image = images[number : number + 1]
             yield {network.input: np.ascontiguousarray(image.transpose(0, 2, 3, 1)) if network.channels_last else image}
+
+
+def layers(network: FloatNetwork) -> int:
+    """How many convolutions and matrix products it has."""
+    return sum(node.op_type in _LAYERS for node in network.model.graph.node)
+
+
+def _tail(model: ModelProto) -> Sequence[str]:
+    """What comes with and after the mean over places, the last one there is; nothing where there is none."""
+    nodes = list(model.graph.node)
+    means = [number for number, node in enumerate(nodes) if node.op_type in _MEANS]
+    return [node.name for node in nodes[means[-1] :]] if means else []
 
 
 def _first(model: ModelProto, layers: int) -> Sequence[str]:
