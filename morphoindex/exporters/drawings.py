@@ -128,6 +128,30 @@ def background(rng: np.random.Generator) -> Image.Image:
     return image
 
 
+def texture(rng: np.random.Generator) -> Image.Image:
+    """Draw noise whose power falls with frequency as that of leaves, bark, gravel and sky does.
+
+    Args:
+        rng: slope of the spectrum, direction, contrast and colours come from here.
+
+    Returns:
+        RGB image of CANVAS x CANVAS pixels.
+    """
+    side = CANVAS // 2
+    across, down = np.meshgrid(np.fft.rfftfreq(side), np.fft.fftfreq(side))
+    stretch, turn = float(rng.uniform(1, 4)), float(rng.uniform(0, math.pi))
+    along = across * math.cos(turn) + down * math.sin(turn)
+    frequency = np.hypot(along * stretch, across * math.sin(turn) - down * math.cos(turn)) + 1 / side
+    spectra = np.fft.rfft2(rng.normal(size=(3, side, side))) * frequency ** -float(rng.uniform(0.5, 2))
+    noise = np.fft.irfft2(spectra, s=(side, side))
+    noise /= noise.std(axis=(1, 2), keepdims=True)
+    # the three channels of a natural texture vary together
+    mixed = noise[:1] + float(rng.uniform(0, 0.7)) * noise
+    colour = np.array(_colour(rng), np.float64)[:, None, None]
+    pixels = np.clip(colour + mixed * float(rng.uniform(8, 60)), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return Image.fromarray(pixels).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
+
+
 def _draw_animal(pen: ImageDraw.ImageDraw, species: DrawnSpecies, rng: np.random.Generator) -> None:
     half = CANVAS * 0.34
     middle = CANVAS / 2

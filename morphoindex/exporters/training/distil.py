@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     probes = probe_images(cache, views.student_size)
 
     settings = TrainingSettings(
-        epochs=max(1, round(options.samples / len(targets))), batch=128, peak_rate=2e-3, average_decay=0.998,
-        seed=options.seed, checkpoint_seconds=120,
+        epochs=max(1, round(options.samples / len(targets))), batch=128, optimizer="muon", peak_rate=2e-3,
+        average_decay=0.999, seed=options.seed, checkpoint_seconds=120,
     )  # fmt: skip
     started = time.monotonic()
     torch.manual_seed(settings.seed)
@@ -100,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, help="the encoder")
     parser.add_argument("--cache", type=Path, default=Path("distil-cache"), help="views, targets and checkpoint")
-    parser.add_argument("--views", type=int, default=60_000, help="distinct views that the teacher labels")
-    parser.add_argument("--samples", type=int, default=540_000, help="views shown to the student, with repetition")
+    parser.add_argument("--views", type=int, default=72_000, help="distinct views that the teacher labels")
+    parser.add_argument("--samples", type=int, default=1_500_000, help="views shown to the student, with repetition")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--name", default="student-128")

@@ -1,7 +1,8 @@
 """Measure encoders on a folder of images: `python -m morphoindex.exporters.training.evaluate ENCODER.onnx DATASET_DIR`.
 
-Where the folder's manifest.csv names species and splits: 1-nearest-neighbour species accuracy of `valid` images among
-the others. Everywhere: how far two encoders agree on neighbours, and how many images a second each embeds.
+Where the folder's manifest.csv names species and splits: 1-nearest-neighbour species accuracy of `valid` images, among
+the others and among themselves. Everywhere: how far two encoders agree on neighbours, and how many images a second
+each embeds.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from morphoindex.exporters.training.views import IMAGE_SUFFIXES, open_rgb
 from morphoindex.indexer.images import Fit, Resampling, fit
 
 Floats = npt.NDArray[np.float32]
+Names = npt.NDArray[np.str_]
+Flags = npt.NDArray[np.bool_]
 BATCH = 16
 ROUNDS = 7
 
@@ -107,28 +110,36 @@ def list_photographs(folder: Path) -> list[Photograph]:
 
 
 def species_accuracy(embeddings: Floats, photographs: Sequence[Photograph]) -> dict[str, float]:
-    """1-nearest-neighbour species accuracy: `valid` images looked up among all others, never among their own source.
+    """1-nearest-neighbour species accuracy of `valid` images, never among their own source.
 
     Args:
         embeddings: float32 [N, d], unit length.
         photographs: N, some of split `valid`.
 
     Returns:
-        `accuracy` over images, `accuracy_by_species` as the mean over species, `queries` and `gallery` as counts.
+        `accuracy` of those looked up among all others, `accuracy_by_species` as its mean over species,
+        `accuracy_among_valid` of those looked up among each other, `queries` and `gallery` as counts.
     """
     species = np.array([each.species for each in photographs])
-    sources = np.array([each.source_id for each in photographs])
     valid = np.array([each.split == "valid" for each in photographs])
-    cosines = embeddings[valid] @ embeddings[~valid].T
-    cosines[sources[valid][:, None] == sources[~valid][None, :]] = -2
-    right = species[~valid][cosines.argmax(axis=1)] == species[valid]
+    sources = np.array([each.source_id for each in photographs])
+    right, among = (_nearest_right(embeddings, species, sources, valid, gallery) for gallery in (~valid, valid))
     by_species = [right[species[valid] == name].mean() for name in np.unique(species[valid])]
     return {
         "accuracy": round(float(right.mean()), 4),
         "accuracy_by_species": round(float(np.mean(by_species)), 4),
+        "accuracy_among_valid": round(float(among.mean()), 4),
         "queries": int(valid.sum()),
         "gallery": int((~valid).sum()),
     }
+
+
+def _nearest_right(embeddings: Floats, species: Names, sources: Names, asked: Flags, gallery: Flags) -> Flags:
+    """Whether the nearest of the gallery that is of another source is of the same species; bool, for each asked."""
+    cosines = embeddings[asked] @ embeddings[gallery].T
+    cosines[sources[asked][:, None] == sources[gallery][None, :]] = -2
+    right: Flags = species[gallery][cosines.argmax(axis=1)] == species[asked]
+    return right
 
 
 def agreement(first: Floats, second: Floats) -> dict[str, float]:

@@ -15,7 +15,7 @@ class StudentSettings:
     """The shape of the network. Each stage is (channels, blocks) and halves the side in its first block."""
 
     stem: int = 32
-    stages: tuple[tuple[int, int], ...] = ((48, 2), (96, 2), (128, 1), (160, 1))
+    stages: tuple[tuple[int, int], ...] = ((48, 1), (96, 1), (128, 2), (192, 1))
     dimensions: int = 256
     # of pixel values 0..255, scaled inside the network
     mean: tuple[float, float, float] = (124.0, 124.0, 97.0)

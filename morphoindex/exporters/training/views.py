@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from morphoindex.exporters.drawings import CANVAS, draw_specimen, drawn_species
+from morphoindex.exporters.drawings import CANVAS, background, draw_specimen, drawn_species, texture
 from morphoindex.indexer.images import decode
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -27,10 +27,12 @@ class ViewSettings:
 
     teacher_size: int = 224
     student_size: int = 128
-    drawn_share: float = 0.2
-    crop_share: float = 0.3
-    jitter_share: float = 0.25
-    mix_share: float = 0.25
+    crop_share: float = 0.34
+    jitter_share: float = 0.2
+    mix_share: float = 0.16
+    scene_share: float = 0.14
+    close_share: float = 0.06
+    drawn_share: float = 0.1
     drawn_species: int = 600
     seed: int = 0
 
@@ -83,7 +85,8 @@ def make_view(number: int, groups: Sequence[Sequence[Path]], settings: ViewSetti
 
     Args:
         number: 0, 1, 2, ...
-        groups: image files by source; random views take each source equally often, and files within it.
+        groups: image files by source; random views take a source by the square root of its size, and files within it
+            equally often.
         settings: kinds, sizes and seed.
 
     Returns:
@@ -95,16 +98,27 @@ def make_view(number: int, groups: Sequence[Sequence[Path]], settings: ViewSetti
         # a shuffled order, so that any first part of the views is a sample of all sources
         order = np.random.default_rng([settings.seed, len(plain), 1]).permutation(len(plain))
         return _fit(open_rgb(plain[int(order[number])]), settings)
-    kind = rng.random() - settings.drawn_share
-    if kind < 0:
-        species = drawn_species(int(rng.integers(settings.drawn_species)))
-        view = draw_specimen(species, rng)
-        return _fit(_crop(view, rng, 0.6) if rng.random() < 0.5 else view, settings)
-    if kind < settings.crop_share:
-        return _fit(_jitter(_crop(_pick(groups, rng), rng, 0.25), rng, 0.15), settings)
-    if kind < settings.crop_share + settings.jitter_share:
-        return _fit(_distort(_jitter(_crop(_pick(groups, rng), rng, 0.5), rng, 0.5), rng), settings)
-    return _fit(_mix(groups, rng), settings)
+    return _fit(_random(groups, settings, rng), settings)
+
+
+def _random(groups: Sequence[Sequence[Path]], settings: ViewSettings, rng: np.random.Generator) -> Image.Image:
+    shares = (
+        settings.crop_share, settings.jitter_share, settings.mix_share, settings.scene_share, settings.close_share,
+        settings.drawn_share,
+    )  # fmt: skip
+    kind = int(rng.choice(len(shares), p=np.array(shares) / sum(shares)))
+    if kind == 0:
+        return _jitter(_crop(_pick(groups, rng), rng, 0.25), rng, 0.15)
+    if kind == 1:
+        return _distort(_jitter(_crop(_pick(groups, rng), rng, 0.5), rng, 0.5), rng)
+    if kind == 2:
+        return _mix(groups, rng)
+    if kind == 3:
+        return _jitter(_scene(groups, rng), rng, 0.25)
+    if kind == 4:
+        return _jitter(_crop(_pick(groups, rng), rng, 0.03, 0.25), rng, 0.25)
+    view = draw_specimen(drawn_species(int(rng.integers(settings.drawn_species))), rng)
+    return _crop(view, rng, 0.6) if rng.random() < 0.5 else view
 
 
 def _fit(image: Image.Image, settings: ViewSettings) -> tuple[Pixels, Pixels]:
@@ -116,13 +130,14 @@ def _fit(image: Image.Image, settings: ViewSettings) -> tuple[Pixels, Pixels]:
 
 
 def _pick(groups: Sequence[Sequence[Path]], rng: np.random.Generator) -> Image.Image:
-    group = groups[int(rng.integers(len(groups)))]
+    sizes = np.sqrt([len(group) for group in groups])
+    group = groups[int(rng.choice(len(groups), p=sizes / sizes.sum()))]
     image = open_rgb(group[int(rng.integers(len(group)))])
     return ImageOps.mirror(image) if rng.random() < 0.5 else image
 
 
-def _crop(image: Image.Image, rng: np.random.Generator, least_area: float) -> Image.Image:
-    area = float(rng.uniform(least_area, 1)) * image.width * image.height
+def _crop(image: Image.Image, rng: np.random.Generator, least_area: float, most_area: float = 1.0) -> Image.Image:
+    area = float(rng.uniform(least_area, most_area)) * image.width * image.height
     aspect = math.exp(float(rng.uniform(-0.35, 0.35))) * image.width / image.height
     width = min(image.width, max(8, round(math.sqrt(area * aspect))))
     height = min(image.height, max(8, round(math.sqrt(area / aspect))))
@@ -176,3 +191,26 @@ def _mix(groups: Sequence[Sequence[Path]], rng: np.random.Generator) -> Image.Im
         tile = _crop(_pick(groups, rng), rng, 0.5)
         first.paste(tile.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BICUBIC), box[:2])
     return first
+
+
+def _scene(groups: Sequence[Sequence[Path]], rng: np.random.Generator) -> Image.Image:
+    """One animal or several, small and turned, before something that is not theirs."""
+    chance = rng.random()
+    if chance < 0.5:
+        behind = _crop(_pick(groups, rng), rng, 0.02, 0.3).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
+        behind = behind.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 4))))
+    else:
+        behind = texture(rng) if chance < 0.8 else background(rng)
+    for _ in range(1 if rng.random() < 0.75 else int(rng.integers(2, 5))):
+        animal = _crop(_pick(groups, rng), rng, 0.5)
+        side = round(CANVAS * rng.uniform(0.25, 0.75))
+        animal = animal.resize((side, round(side * rng.uniform(0.8, 1.25))), Image.Resampling.BICUBIC)
+        mask = Image.new("L", animal.size, 0)
+        ImageDraw.Draw(mask).ellipse([0, 0, animal.width - 1, animal.height - 1], fill=255)
+        mask = mask.filter(ImageFilter.GaussianBlur(side * float(rng.uniform(0.01, 0.08))))
+        if rng.random() < 0.5:
+            turn = float(rng.uniform(-180, 180))
+            animal, mask = (each.rotate(turn, Image.Resampling.BILINEAR, expand=True) for each in (animal, mask))
+        left, top = (int(rng.integers(-length // 6, max(1, CANVAS - length * 5 // 6))) for length in animal.size)
+        behind.paste(animal, (left, top), mask)
+    return behind
