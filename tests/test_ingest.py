@@ -27,7 +27,7 @@ from tiny_encoder import SIDE, write_encoder
 import morphoindex
 from morphoindex.errors import ImageRefused
 from morphoindex.indexer import ingest
-from morphoindex.indexer.discovery import discover
+from morphoindex.indexer.discovery import OUTPUT, Found, discover
 from morphoindex.indexer.interrupts import uninterrupted
 from morphoindex.indexer.reading import read_file
 
@@ -732,3 +732,27 @@ def test_the_demonstration_photographs_are_as_drawn(tmp_path: Path) -> None:
     drawn = {picture(tmp_path / "a.png", seed).read_bytes() for seed in range(50)}
     assert len(drawn) == 50
     assert draw(tmp_path / "b.png", 1).read_bytes() != draw(tmp_path / "c.png", 2).read_bytes()
+
+
+def test_folders_of_an_output_below_what_was_given_are_passed_over(tmp_path: Path) -> None:
+    for name in ("a", "a/sub", "a/sub/deep", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.png").touch()
+    (tmp_path / "a/sub" / OUTPUT).touch()
+
+    def found(*inputs: str) -> tuple[list[str], list[str]]:
+        passed: set[str] = set()
+        files = [f for f in discover([str(tmp_path / one) for one in inputs], passed=passed) if isinstance(f, Found)]
+        paths = ([f.path for f in files], sorted(passed))
+        return tuple([os.path.relpath(path, tmp_path) for path in some] for some in paths)  # type: ignore[return-value]
+
+    assert found("a") == (["a/x.png"], ["a/sub"])
+    assert found("a/sub") == (["a/sub/deep/x.png", "a/sub/x.png"], [])
+    assert found("a/sub/x.png") == (["a/sub/x.png"], [])
+    assert found("a/sub/*.png") == (["a/sub/x.png"], [])
+    assert found("a/sub/**/*.png") == (["a/sub/deep/x.png", "a/sub/x.png"], [])
+    assert found("*/*.png") == (["a/x.png", "b/x.png"], [])
+    assert found("**/*.png") == (["a/x.png", "b/x.png"], ["a/sub"])
+    assert found("a/*") == (["a/x.png"], ["a/sub"])
+    (tmp_path / "list.txt").write_text("a/sub/x.png\n")
+    assert found("list.txt") == (["a/sub/x.png"], [])

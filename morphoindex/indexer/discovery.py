@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from morphoindex.indexer.images import SUFFIXES
 
+OUTPUT = ".morphoindex-output"
+"""A file that has its folder passed over: `sample --out` put pictures there that are in the collection already."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -38,34 +41,39 @@ class Unusable:
     reason: str
 
 
-def discover(inputs: Sequence[str], walked: set[str] | None = None) -> Iterator[Found | Unusable]:
+def discover(
+    inputs: Sequence[str], walked: set[str] | None = None, passed: set[str] | None = None
+) -> Iterator[Found | Unusable]:
     """Walk the inputs, in the order given; within a folder by name.
 
-    Folders are walked to the bottom, links followed; hidden files and folders (`.name`) are passed over, and of the
-    others those with the suffix of an image are taken. A file that is given by name is taken whatever its suffix;
-    `.txt` is a list, one path a line, seen from the list's folder or else from here.
+    Folders are walked to the bottom, links followed; hidden files and folders (`.name`) are passed over, and folders
+    with a file `OUTPUT` that are not themselves given; of the others those files are taken that have the suffix of an
+    image. A file that is given by name is taken whatever its suffix; `.txt` is a list, one path a line, seen from the
+    list's folder or else from here.
 
     Args:
         inputs: paths of files, folders and lists, or globs (`**` crosses folders).
         walked: takes up the absolute paths of the folders and lists that were gone through.
+        passed: takes up those of the folders that were passed over because of `OUTPUT`.
     """
     walked = set() if walked is None else walked
+    passed = set() if passed is None else passed
     for given in inputs:
         if not os.path.lexists(given) and glob.has_magic(given):
-            yield from _matching(given, walked)
+            yield from _matching(given, walked, passed)
         elif given.lower().endswith(".txt") and os.path.isfile(given):
-            yield from _listed(given, walked)
+            yield from _listed(given, walked, passed)
         else:
-            yield from _one(given, walked)
+            yield from _one(given, walked, passed)
 
 
-def _one(given: str, walked: set[str], under: str | None = None) -> Iterator[Found | Unusable]:
+def _one(given: str, walked: set[str], passed: set[str], under: str | None = None) -> Iterator[Found | Unusable]:
     """A file or a folder; `under` is the folder to name a new root after, by default its own."""
     if os.path.isdir(given):
         folder = os.path.realpath(given)
         walked.add(folder)
         empty = True
-        for found in _walk(folder, under or folder):
+        for found in _walk(folder, under or folder, passed):
             empty = False
             yield found
         if empty:
@@ -75,19 +83,22 @@ def _one(given: str, walked: set[str], under: str | None = None) -> Iterator[Fou
         yield _stat(path, under or _folder_of(path))
 
 
-def _matching(pattern: str, walked: set[str]) -> Iterator[Found | Unusable]:
+def _matching(pattern: str, walked: set[str], passed: set[str]) -> Iterator[Found | Unusable]:
     matches = sorted(glob.glob(pattern, recursive=True))
     if not matches:
         yield _unusable(pattern, "no file matches")
     under = os.path.realpath(os.path.join(*_steady(pattern)))
     folders: set[str] = set()  # `photos/**` matches a folder, and all that is in it once more
+    outputs = _Outputs(os.path.join(*_steady(pattern)), passed)
     for match in matches:
         if folders and any(folder in folders for folder in _above(match)):
+            continue
+        if outputs.hold(match):
             continue
         if os.path.isdir(match):
             folders.add(match.rstrip(os.sep))
             walked.add(os.path.realpath(match))
-            yield from _walk(os.path.realpath(match), under)
+            yield from _walk(os.path.realpath(match), under, passed)
         elif _is_candidate(os.path.basename(match)):
             yield _stat(_absolute(match), under)
 
@@ -106,12 +117,35 @@ def _above(path: str) -> Iterator[str]:
         path = above
 
 
-def _listed(path: str, walked: set[str]) -> Iterator[Found | Unusable]:
+class _Outputs:
+    """The folders with a file `OUTPUT` among what a pattern matches, below the folder that it names outright."""
+
+    def __init__(self, named: str, passed: set[str]) -> None:
+        self._named = named.rstrip(os.sep)
+        self._passed = passed
+        self._known: dict[str, bool] = {}
+
+    def hold(self, match: str) -> bool:
+        """Whether the match is such a folder or lies in one."""
+        for folder in itertools.chain([match.rstrip(os.sep)], _above(match.rstrip(os.sep))):
+            if folder == self._named:
+                return False
+            if folder not in self._known:
+                self._known[folder] = os.path.exists(os.path.join(folder, OUTPUT))
+            if self._known[folder]:
+                self._passed.add(os.path.realpath(folder))
+                return True
+        return False
+
+
+def _listed(path: str, walked: set[str], passed: set[str]) -> Iterator[Found | Unusable]:
     walked.add(_absolute(path))
     try:
         under = _common(path)
         for name in _lines(path):
-            yield from _one(name, walked, under if under and _absolute(name).startswith(under + os.sep) else None)
+            yield from _one(
+                name, walked, passed, under if under and _absolute(name).startswith(under + os.sep) else None
+            )
     except OSError as error:
         yield _unusable(path, f"cannot be read: {error.strerror}")
 
@@ -154,7 +188,7 @@ def _folder_of(path: str) -> str:
     return path if folder == os.path.dirname(folder) else folder
 
 
-def _walk(top: str, given: str) -> Iterator[Found | Unusable]:
+def _walk(top: str, given: str, passed: set[str]) -> Iterator[Found | Unusable]:
     """Depth first, without recursion: folders can be nested more deeply than Python's stack."""
     open_folders: list[tuple[Iterator[os.DirEntry[str]], tuple[int, int]]] = []
 
@@ -164,8 +198,7 @@ def _walk(top: str, given: str) -> Iterator[Found | Unusable]:
             identity = (status.st_dev, status.st_ino)
             if any(identity == above for _, above in open_folders):
                 return Unusable(folder, given, "link loop")
-            with os.scandir(folder) as scan:
-                entries = sorted((e for e in scan if not e.name.startswith(".")), key=lambda e: e.name)
+            entries = _entries(folder, None if folder == top else passed)
         except OSError as error:
             return Unusable(folder, given, f"folder cannot be read: {error.strerror}")
         open_folders.append((iter(entries), identity))
@@ -184,6 +217,16 @@ def _walk(top: str, given: str) -> Iterator[Found | Unusable]:
                 yield trouble
         elif _is_candidate(entry.name):
             yield _stat(entry.path, given)
+
+
+def _entries(folder: str, passed: set[str] | None) -> list[os.DirEntry[str]]:
+    """What is in a folder and not hidden, by name; nothing where it is one to be passed over, which `passed` takes."""
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name)
+    if passed is not None and any(entry.name == OUTPUT for entry in entries):
+        passed.add(folder)
+        return []
+    return [entry for entry in entries if not entry.name.startswith(".")]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

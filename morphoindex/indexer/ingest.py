@@ -76,6 +76,7 @@ class Ingest:
         self._report = report
         self._say = say
         self._walked: set[str] = set()
+        self._passed: set[str] = set()
         self.counts = Counts()
 
     def run(self, inputs: Sequence[str]) -> Counts:
@@ -97,12 +98,14 @@ class Ingest:
         with uninterrupted():
             self._drop_old_refusals(start)
             self._close_gone()
+        self._say_what_was_passed()
         return self.counts
 
     def plan(self, inputs: Sequence[str]) -> Counts:
         """What `run` would look at: files it would read count as added."""
         for bite, _ in self._bites(inputs, dry=True):
             self.counts.added += len(bite)
+        self._say_what_was_passed()
         return self.counts
 
     # -- from inputs to bites of work ---------------------------------------------------------------------------
@@ -110,7 +113,7 @@ class Ingest:
     def _bites(self, inputs: Sequence[str], dry: bool = False) -> Iterator[tuple[list[Candidate], set[str]]]:
         """Files to read, as many at once as the encoder takes, with the ids that their content may turn out to have."""
         size = self._reader.encoder.batch
-        for chunk in _chunks(discover(inputs, self._walked), _LOOK_UP):
+        for chunk in _chunks(discover(inputs, self._walked, self._passed), _LOOK_UP):
             usable = list({found.path: found for found in chunk if isinstance(found, Found)}.values())
             unusable = list({found.path: found for found in chunk if isinstance(found, Unusable)}.values())
             with uninterrupted():
@@ -225,6 +228,10 @@ class Ingest:
                     found = collection.get(list(gone))
                     collection.change([_close(one, gone[one.id], _now()) for one in found.values()])
                     self.counts.gone += sum(map(len, gone.values()))
+
+    def _say_what_was_passed(self) -> None:
+        for folder in sorted(self._passed):
+            self._say(f"passed over {to_text(folder)}, which `sample --out` made; named by itself it is taken in")
 
     def _went_through(self, path: str) -> bool:
         """Whether the path is a folder or list that this run has gone through, or lies in one."""
