@@ -73,7 +73,7 @@ def sample(index: Host, n: int, by: str | None, where: str | None) -> SampleResu
     values = [specimen.labels.get(by) if by else specimen.cluster for specimen in specimens]
     numbers = {value: number for number, value in enumerate(sorted({value for value in values if value}))}
     groups = np.array([numbers[value] if value else NOISE for value in values], np.int64)
-    chosen = choose(loaded.matrix[with_files], groups, n)
+    chosen = choose(loaded.matrix[with_files], n, clusters=groups)
     return SampleResult(
         requested=n,
         selected=tuple(
