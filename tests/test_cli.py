@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -184,31 +183,6 @@ def test_dedup_json(tmp_path: Path) -> None:
     assert "2 files beside a better one" in cli("dedup").stdout
 
 
-def test_sample_json_and_out(here: Cli, tmp_path: Path) -> None:
-    answer = here.json("sample", "-n", "4", "--out", tmp_path / "subset")
-    assert answer["requested"] == 4
-    assert set(answer["selected"][0]) == {"id", "path", "cluster", "labels"}
-    assert len({one["cluster"] for one in answer["selected"]}) == 4
-    with open(tmp_path / "subset/manifest.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == [one["id"] for one in answer["selected"]]
-    for row in rows:
-        assert (tmp_path / "subset" / row["file"]).read_bytes() == Path(row["source"]).read_bytes()
-    assert "not an empty folder" in here("sample", "-n", "4", "--out", tmp_path / "subset", code=2).stderr
-
-
-def test_a_sample_goes_round_files_that_are_gone(tmp_path: Path) -> None:
-    cli = Cli(tmp_path)
-    for i in range(4):
-        draw(tmp_path / f"photos/{i}.png", i)
-    cli("add", "photos")
-    (tmp_path / "photos/2.png").unlink()
-    done = cli("sample", "-n", "4", "--out", "subset")
-    assert "1 file of the sample" in done.stderr
-    assert "2.png" in done.stderr
-    assert len(list((tmp_path / "subset").glob("*.png"))) == 3
-
-
 def test_a_failed_init_leaves_nothing_behind(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     cli("init", "--qdrant-url", "http://127.0.0.1:9", code=2)
@@ -222,15 +196,6 @@ def test_output_into_a_closed_pipe_is_no_error(here: Cli) -> None:
         ["bash", "-c", program], cwd=here.folder, env=here.environment, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_sample_by_label_and_more_than_there_are(here: Cli) -> None:
-    chosen = here.json("sample", "-n", "8", "--by", "species")["selected"]
-    assert sorted(one["labels"]["species"] for one in chosen) == sorted([f"kind{i}" for i in range(4)] * 2)
-    done = here("sample", "-n", "99")
-    assert "only 24 specimens" in done.stderr
-    assert len(here.json("sample", "-n", "99")["selected"]) == 24
-    assert len(here.json("sample", "-n", "99", "--where", "species = kind0")["selected"]) == 6
 
 
 @pytest.mark.parametrize("format", ["csv", "parquet", "json"])

@@ -1,9 +1,8 @@
-"""cluster, search, dedup, sample: questions to the vectors."""
+"""cluster, search, dedup: questions to the vectors."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -271,45 +270,5 @@ def dedup(shared: Shared, threshold: float | None) -> None:
                 render.line(f"{other.similarity:.3f}  {render.short(other.path)}")
         if len(result.groups) > _LISTED:
             render.line(f"\n… and {len(result.groups) - _LISTED:,} more groups: --json has all.")
-
-    shared.answer(result, show)
-
-
-@click.command()
-@click.option("-n", "number", type=int, required=True, help="How many specimens.")
-@click.option("--by", metavar="LABEL", help="Balance over the values of a label instead of over the clusters.")
-@click.option("--where", metavar="CONDITION", help="Only from specimens such as 'family = \"Apidae\"'.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Copy the files there, with a manifest.csv."
-)
-@shared
-def sample(shared: Shared, number: int, by: str | None, where: str | None, out: Path | None) -> None:
-    """A diverse subset: each cluster gives one specimen in turn, the most typical first, then the most different."""
-    from morphoindex.cli import render
-
-    with shared.open() as index:
-        result = index.sample(number, by=by, where=where)
-        if out is not None:
-            missing = index.copy_sample(result, out)
-            if missing:
-                gone = f"{render.count(len(missing), 'file')} of the sample, such as {missing[0]}"
-                shared.remark(f"{gone}, could not be copied: gone. `morphoindex add` its folder, then sample again")
-    if 0 < len(result.selected) < number:
-        shared.remark(
-            f"there are only {render.count(len(result.selected), 'specimen')} to choose from: all are in the sample"
-        )
-
-    def show() -> None:
-        clusters = len({chosen.cluster for chosen in result.selected if chosen.cluster})
-        place = f", copied to {out}" if out else ""
-        render.line(
-            f"{render.count(len(result.selected), 'specimen')} from {render.count(clusters, 'cluster')}{place}."
-        )
-        rows = [
-            (s.id[:12], s.cluster, render.labels(s.labels), render.short(s.path)) for s in result.selected[:_LISTED]
-        ]
-        render.table(("specimen", "cluster", "labels", "path"), rows)
-        if len(result.selected) > _LISTED:
-            render.line(f"… and {len(result.selected) - _LISTED:,} more: --json lists all, --out DIR copies them.")
 
     shared.answer(result, show)

@@ -62,6 +62,25 @@ def reembedding(shown: bool) -> Iterator[Callable[[Reembedding], None]]:
         bar.stop()
 
 
+@contextmanager
+def copying(shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how many files of how many are where they should be."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda done, total: None
+        return
+    bar = _bar("copying")
+    task = bar.add_task("copy", total=None, refused=0, rate=0.0)
+
+    def show(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, total=total, completed=done, rate=bar.tasks[0].speed or 0.0)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
+
+
 def _bar(doing: str) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

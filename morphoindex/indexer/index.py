@@ -25,18 +25,20 @@ from morphoindex.indexer.results import (
     DedupResult,
     Overview,
     RemoveResult,
-    SampleResult,
     SearchResult,
     Status,
     SweepResult,
 )
+from morphoindex.indexer.sampling_results import SampleResult, WrittenSample
 from morphoindex.indexer.session import Session
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from morphoindex.indexer.curation import Clusters
+    from morphoindex.indexer.handing_out import Files, Layout
     from morphoindex.indexer.ingest import Counts
+    from morphoindex.indexer.selection.sampling import Strategy
 
 
 class Index:
@@ -222,33 +224,51 @@ class Index:
 
         return dedup(self._session, threshold)
 
-    def sample(self, n: int, by: str | None = None, where: str | None = None) -> SampleResult:
-        """A diverse subset: clusters (or the values of a label) give one specimen in turn.
+    def sample(
+        self, n: int, by: str | None = None, where: str | None = None, *, strategy: Strategy = "cluster", seed: int = 0
+    ) -> SampleResult:
+        """A subset, and what it is worth beside a random one.
 
         Args:
             n: how many; all there are if that is fewer.
-            by: a label column instead of the clusters.
+            by: a label column whose values each give one specimen in turn, by the strategy; of `stratified`, the
+                strata, by default the label that says most.
             where: a condition, as for `search`.
+            strategy: "cluster", "kmeans", "coverage", "facility", "stratified" or "random", see docs/sampling.md.
+            seed: of what is left to chance, and of the random sample beside.
 
         Raises:
-            UsageError: n is below 1, the column is not known, or the condition is wrong.
+            UsageError: n is below 1, the column, the strategy or the condition is wrong, or nothing has such a label.
         """
-        from morphoindex.indexer.subsets import sample
+        from morphoindex.indexer.sampling import sample
 
-        return sample(self._session, n, by, where)
+        return sample(self._session, n, strategy, by, where, seed)
 
-    def copy_sample(self, chosen: SampleResult, out: str | os.PathLike[str]) -> tuple[str, ...]:
-        """Copy the files of a sample into a folder that is new or empty, with a `manifest.csv`.
+    def write_sample(
+        self,
+        chosen: SampleResult,
+        out: str | os.PathLike[str],
+        *,
+        layout: Layout = "flat",
+        files: Files = "copy",
+        report: Callable[[int, int], None] = lambda done, total: None,
+    ) -> WrittenSample:
+        """Put the files of a sample into a folder of its own, with a `manifest.csv`. Begun before, it is finished.
 
-        Returns:
-            The paths that are not there any more; they are left out.
+        Args:
+            chosen: of `sample`.
+            out: the folder; new, empty, or with this sample.
+            layout: "flat"; "imagefolder", a folder for each value of `chosen.by` or of the label that says most; or
+                "huggingface", with a `metadata.jsonl`.
+            files: "copy"; "link", hard links, which take no room; or "none", the manifest alone.
+            report: told how many of how many are done.
 
         Raises:
-            UsageError: the folder is not empty, or cannot be written to.
+            UsageError: the folder is not such a one, cannot be written to, or layout and files do not go together.
         """
-        from morphoindex.indexer.subsets import copy_sample
+        from morphoindex.indexer.handing_out import write_sample
 
-        return copy_sample(chosen, Path(out))
+        return write_sample(self._session, chosen, Path(out), layout, files, report)
 
     def overview(self) -> Overview:
         """Clusters with their most frequent label, counts of label values, reasons of refusals."""

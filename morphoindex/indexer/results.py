@@ -198,24 +198,6 @@ class DedupResult:
 
 
 @dataclass(frozen=True)
-class Selected:
-    """A specimen of a sample."""
-
-    id: str
-    path: str | None
-    cluster: str | None
-    labels: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class SampleResult:
-    """A sample in the order chosen: its first k are a sample of k."""
-
-    requested: int
-    selected: tuple[Selected, ...]
-
-
-@dataclass(frozen=True)
 class CheckResult:
     """What `check` compared, and every difference in words; `clean` where there is none.
 
