@@ -235,6 +235,8 @@ def search(shared: Shared, query: str, k: int, where: str | None, encoder: str |
             for hit in result.hits
         ]
         render.table(("score", "specimen", "cluster", "labels", "path"), rows, right=("score",))
+        if result.novel:
+            render.line("All of them are farther than specimens of one name are: it may be something new.")
 
     shared.answer(result, show)
 

@@ -16,7 +16,8 @@ TRACEBACK = "MORPHOINDEX_TRACEBACK"
 COMMANDS = {
     "demo": "collecting", "init": "collecting", "add": "collecting", "remove": "collecting",
     "reembed": "embedding",
-    "cluster": "asking", "clusters": "clusters", "search": "asking", "dedup": "asking", "sample": "sampling",
+    "cluster": "asking", "clusters": "clusters", "search": "asking", "identify": "identifying",
+    "dedup": "asking", "sample": "sampling",
     "report": "reporting", "sql": "reporting", "status": "reporting",
     "check": "upkeep", "rebuild": "upkeep", "encoder": "encoders",
 }  # fmt: skip

@@ -16,6 +16,7 @@ from morphoindex.indexer.encoder_results import Comparison, Dropped, Reembedding
 from morphoindex.indexer.graph import Neighbours
 from morphoindex.indexer.grouping import cluster
 from morphoindex.indexer.host import place
+from morphoindex.indexer.identification_results import IdentifyResult
 from morphoindex.indexer.labelling import Linkage, Parameters
 from morphoindex.indexer.registry import EXTERNAL
 from morphoindex.indexer.results import (
@@ -76,8 +77,7 @@ class Index:
         """
         from morphoindex.indexer.adding import add
 
-        inputs = [os.fspath(p) for p in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-        return add(self._session, inputs, labels, encoder, dry_run, max_megapixels, report)
+        return add(self._session, _paths(paths), labels, encoder, dry_run, max_megapixels, report)
 
     def add_embeddings(
         self,
@@ -143,10 +143,39 @@ class Index:
             UsageError: k is below 1, the condition is wrong, there is neither such a usable image nor such an id, or
                 the index holds no such encoder.
         """
+        from morphoindex.indexer.identifying import with_novelty
         from morphoindex.indexer.lookup import search
 
         with self._session.looking_with(encoder):
-            return search(self._session, os.fspath(query), k, where)
+            found = search(self._session, os.fspath(query), k, where)
+            return found if where else with_novelty(self._session, found)
+
+    def identify(
+        self,
+        targets: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        k: int = 10,
+        label: str | None = None,
+        *,
+        groups: str | Sequence[str] = (),
+        encoder: str | None = None,
+    ) -> IdentifyResult:
+        """Names for photographs, by the nearest specimens that have one, and whether they can be any of these.
+
+        Args:
+            targets: photographs, folders, globs, lists, or specimens of the index, which do not speak for themselves.
+            k: how many of the nearest vote.
+            label: the column of the names, or "cluster_name"; by default the lowest rank there is.
+            groups: columns such as a source or an individual: specimens with the same value do not vouch for each
+                other when it is worked out how near is near enough.
+            encoder: another than the current one of those that the index holds.
+
+        Raises:
+            UsageError: k is not within 1 and 1000, there is no such target, column or encoder, or nothing has a name.
+        """
+        from morphoindex.indexer.identifying import identify
+
+        with self._session.looking_with(encoder):
+            return identify(self._session, _paths(targets), k, label, _several(groups))
 
     def cluster(
         self,
@@ -398,3 +427,11 @@ class Index:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _paths(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    return [os.fspath(path) for path in ([given] if isinstance(given, str | os.PathLike) else given)]
+
+
+def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)

@@ -167,10 +167,11 @@ class SearchHit:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The answer to a search, best first."""
+    """The answer to a search, best first; `novel` where nothing named is like it, None where `identify` cannot tell."""
 
     query: str
     hits: tuple[SearchHit, ...]
+    novel: bool | None = None
 
 
 @dataclass(frozen=True)
