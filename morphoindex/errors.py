@@ -15,6 +15,7 @@
     │   ├── ParityError        an encoder file does not give what the network gives that it was made from
     │   └── RuntimeMissing     onnxruntime, or what the extra `train` brings, is not installed
     ├── EmbeddingsInvalid      vectors from elsewhere with a wrong shape, dtype, values or ids
+    ├── SplitLeaks             what belongs together is on different sides of a split; nothing was written
     └── StoreError             the vector store failed or cannot be reached
 
 Errors of Pillow, ONNX Runtime, Qdrant and DuckDB are translated where they arise; none of them
@@ -87,6 +88,10 @@ class RuntimeMissing(EncoderError):
 
 class EmbeddingsInvalid(MorphoindexError):
     """Vectors made elsewhere cannot be taken in as they are."""
+
+
+class SplitLeaks(MorphoindexError):
+    """What belongs together is on different sides of a split."""
 
 
 class StoreError(MorphoindexError):

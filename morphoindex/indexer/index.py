@@ -32,6 +32,7 @@ from morphoindex.indexer.results import (
 )
 from morphoindex.indexer.sampling_results import SampleResult, WrittenSample
 from morphoindex.indexer.session import Session
+from morphoindex.indexer.split_results import SplitResult
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -298,6 +299,48 @@ class Index:
         from morphoindex.indexer.handing_out import write_sample
 
         return write_sample(self._session, chosen, Path(out), layout, files, report)
+
+    def split(
+        self,
+        ratios: str | Sequence[float] | None = None,
+        *,
+        names: str | Sequence[str] | None = None,
+        by: str | None = None,
+        groups: str | Sequence[str] | None = None,
+        site: str | None = None,
+        night: bool | None = None,
+        seed: int | None = None,
+        name: str = "main",
+        anew: bool = False,
+        out: str | os.PathLike[str] | None = None,
+        dry_run: bool = False,
+    ) -> SplitResult:
+        """Divide the specimens into sides that share nothing; a split is kept, and what is new joins it.
+
+        Args:
+            ratios: such as "80/10/10"; for a split that is there, that one's, as for all that is not given.
+            names: of the sides; by default train, val and test, or train and test.
+            by: the label column whose values each side gets its share of; by default the lowest rank, "" for none.
+            groups: columns; specimens with the same value in one of them stay on one side.
+            site: a column that is a group, too; with `night` only what was taken there in one night is.
+            night: what one camera took in one night, noon to noon, stays on one side; of `site` where that is given.
+            seed: another one deals otherwise.
+            name: of the split; an index can have several.
+            anew: draw it anew; what was on one side may go to another.
+            out: a folder for a manifest of each side, and `certificate.json`.
+            dry_run: only say what it would come to.
+
+        Raises:
+            UsageError: what was asked for cannot be, or is not what the split of this name is.
+            SplitLeaks: what belongs together was put on different sides before that was known. Nothing was written.
+        """
+        from morphoindex.indexer.splitting import Wish, split
+
+        wish = Wish(
+            ratios, None if names is None else _several(names), by, None if groups is None else _several(groups), site,
+            night, seed,
+        )  # fmt: skip
+        return split(self._session, wish, name, anew, None if out is None else Path(out), dry_run)
 
     def overview(self) -> Overview:
         """Clusters with their most frequent label, counts of label values, reasons of refusals."""

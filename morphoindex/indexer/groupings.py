@@ -1,0 +1,98 @@
+"""What belongs together: every reason for which specimens stay on one side of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoindex.indexer.clustering.labels import NOISE
+from morphoindex.indexer.host import Host
+from morphoindex.indexer.naming import CAMERA, value_of
+from morphoindex.indexer.selection.together import numbered
+from morphoindex.indexer.subsets import SAME_PICTURE
+
+_NOON = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A reason.
+
+    Attributes:
+        by: in words.
+        groups: int64 [n], -1 for what is in none.
+        unknown: specimens of which it cannot be said.
+        cosine: all pairs that are so similar belong together by it; None where something else decides.
+    """
+
+    by: str
+    groups: NDArray[np.int64]
+    unknown: int
+    cosine: float | None = None
+
+
+def groupings(index: Host, ids: Sequence[str], columns: Sequence[str], site: str | None, night: bool) -> list[Grouping]:
+    """All reasons, for these specimens alone: what hangs together only by way of another one does not count.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    found = [_near_copies(index, ids), *(_by_column(index, ids, column) for column in columns)]
+    if night:
+        found.append(_by_night(index, ids, site or CAMERA))
+    return found
+
+
+def _near_copies(index: Host, ids: Sequence[str]) -> Grouping:
+    """Those with the same picture by the embedding: as `dedup` proposes them."""
+    from morphoindex.indexer.clustering.forest import ClusterForest
+
+    forest, row_of = index.graph(), {specimen: row for row, specimen in enumerate(ids)}
+    near = forest.threshold(SAME_PICTURE)
+    keys = forest.keys
+    rows = [i for i in range(len(keys)) if near[i] != NOISE and keys[i] in row_of]
+    own = ClusterForest(())  # of these specimens alone: others may be what links them
+    own.add([keys[i] for i in rows], forest.vectors[rows])
+    groups = np.full(len(ids), -1, np.int64)
+    groups[[row_of[keys[i]] for i in rows]] = own.threshold(SAME_PICTURE)
+    lacking = len(set(ids).difference(keys))
+    return Grouping(f"near-duplicates (cosine {SAME_PICTURE:g} and more)", groups, lacking, SAME_PICTURE)
+
+
+def _by_column(index: Host, ids: Sequence[str], column: str) -> Grouping:
+    values = _values(index, ids, value_of(index.labels, column))
+    groups = numbered(values)
+    return Grouping(column, groups, int((groups < 0).sum()))
+
+
+def _by_night(index: Host, ids: Sequence[str], site: str) -> Grouping:
+    places = _values(index, ids, value_of(index.labels, site))
+    nights = [night_of(time) for time in _values(index, ids, '"time"')]
+    groups = numbered(
+        (place, night) if place is not None and night is not None else None
+        for place, night in zip(places, nights, strict=True)
+    )
+    return Grouping(f"nights of one {site} (noon to noon)", groups, int((groups < 0).sum()))
+
+
+def night_of(time: str | None) -> date | None:
+    """The day on which the night of a capture begins: "2024-06-02T01:30:00" -> 2024-06-01.
+
+    A date alone stands for the night that begins on it; what is no time has none.
+    """
+    try:
+        read = datetime.fromisoformat((time or "")[:19])
+    except ValueError:
+        return None
+    return read.date() if len(time or "") <= len("2024-06-01") else (read - _NOON).date()
+
+
+def _values(index: Host, ids: Sequence[str], expression: str) -> list[str | None]:
+    """A column of the catalog for these specimens; None for what is empty."""
+    found = index.collection.catalog.query(f"SELECT id, {expression} FROM specimen")
+    of = {specimen: value or None for specimen, value in found.rows}
+    return [of.get(specimen) for specimen in ids]
