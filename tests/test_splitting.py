@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import morphoindex
 from morphoindex.errors import IndexDamaged, SplitLeaks, UsageError
-from morphoindex.indexer.groupings import night_of
+from morphoindex.indexer.groupings import Grouping, night_of
 from morphoindex.indexer.selection.splitting import FREE, HELD, closest_across, deal, extend, leaks
 from morphoindex.indexer.selection.together import united
-from morphoindex.indexer.splitting import ratios_of
+from morphoindex.indexer.splitting import found_leaks, ratios_of
 
 RATIOS = np.array([0.8, 0.1, 0.1])
 
@@ -131,6 +131,15 @@ def test_the_closest_pair_is_that_of_brute_force(n: int, seed: int) -> None:
 def test_leaks_are_found() -> None:
     assert leaks(np.array([7, 7, -1, 7, 3, 3]), np.array([0, 1, 0, 1, 2, 2])) == [(0, 1)]
     assert leaks(np.array([7, 7]), np.array([0, HELD])) == []
+
+
+def test_a_leak_by_way_of_who_is_held_back_is_told_from_a_plain_one() -> None:
+    groups, sides = np.array([0, 0, 0, 1, 1]), np.array([0, HELD, 1, 0, 1])
+    alone, linked = Grouping("box", groups, 0), Grouping("encounters", groups, 0, alone=False)
+    found, bridged = found_leaks([alone], sides)
+    assert ([one[:2] for one in found], bridged) == ([(0, 2), (3, 4)], [])
+    found, bridged = found_leaks([linked], sides)
+    assert ([one[:2] for one in found], [one[:2] for one in bridged]) == ([(3, 4)], [(0, 2)])
 
 
 @pytest.mark.parametrize(

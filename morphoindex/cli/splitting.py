@@ -67,6 +67,8 @@ def _remarks(result: SplitResult) -> Iterator[str]:
             f"{render.count(len(result.held_back), 'new specimen')} held back, on no side, since each belongs to what "
             f"is on several: {these}{more}"
         )
+    for pair in result.bridged[:_TOLD]:
+        yield f"{pair.ids[0]} and {pair.ids[1]} are on two sides, and linked by one that is held back ({pair.by})"
     for one in result.large[:_TOLD]:
         yield (
             f"{one.specimens:,} specimens that belong together are more than the smallest side should have: all of "

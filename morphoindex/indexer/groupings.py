@@ -27,16 +27,18 @@ class Grouping:
         groups: int64 [n], -1 for what is in none.
         unknown: specimens of which it cannot be said.
         cosine: all pairs that are so similar belong together by it; None where something else decides.
+        alone: groups are those of the specimens asked about alone; else some may hang together by way of others.
     """
 
     by: str
     groups: NDArray[np.int64]
     unknown: int
     cosine: float | None = None
+    alone: bool = True
 
 
 def groupings(index: Host, ids: Sequence[str], columns: Sequence[str], site: str | None, night: bool) -> list[Grouping]:
-    """All reasons, for these specimens alone: what hangs together only by way of another one does not count.
+    """All reasons for which some of these specimens belong together. A further one is a further `Grouping` here.
 
     Raises:
         UsageError: there is no such column.

@@ -81,6 +81,14 @@ class HeldBack:
 
 
 @dataclass(frozen=True)
+class Bridged:
+    """Two specimens that had their sides when one came that links them, and is held back: their ids, and by what."""
+
+    ids: tuple[str, str]
+    by: str
+
+
+@dataclass(frozen=True)
 class ClosestPair:
     """The two most similar specimens on different sides."""
 
@@ -103,6 +111,7 @@ class SplitResult:
         large: groups that are more than the smallest side should have.
         one_group: label values that are all in one group, and so on one side.
         held_back: on no side.
+        bridged: what is on several sides and may belong together only by way of what is held back.
         closest: of all pairs across; None where the index has no vectors for two sides.
         leaks: groups on several sides: always 0, since there is no split otherwise.
         begun: it did not exist before, or was drawn anew; dry_run: nothing was written.
@@ -121,6 +130,7 @@ class SplitResult:
     large: tuple[LargeGroup, ...]
     one_group: tuple[str, ...]
     held_back: tuple[HeldBack, ...]
+    bridged: tuple[Bridged, ...]
     closest: ClosestPair | None
     leaks: int
     begun: bool

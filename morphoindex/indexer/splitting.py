@@ -29,6 +29,7 @@ from morphoindex.indexer.selection.together import numbered, united
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.settings import write_whole
 from morphoindex.indexer.split_results import (
+    Bridged,
     ClosestPair,
     Grouped,
     HeldBack,
@@ -84,8 +85,8 @@ def split(session: Session, wish: Wish, name: str, anew: bool, out: Path | None,
     if out is not None:
         _see_usable(out, plan)
     work = _divide(session, plan, kept)
-    _see_no_leaks(session, plan, work, name)
-    result = _result(session, name, plan, work, kept is None, dry_run)
+    bridged = _see_no_leaks(session, plan, work, name)
+    result = _result(session, name, plan, work, bridged, kept is None, dry_run)
     if not dry_run:
         fresh = {
             side: [work.ids[i] for i in np.flatnonzero((work.sides == number) & (work.before != number)).tolist()]
@@ -229,31 +230,57 @@ def _rank(ids: Sequence[str], seed: int) -> NDArray[np.int64]:
     return rank
 
 
-def _see_no_leaks(session: Session, plan: SplitPlan, work: _Work, name: str) -> None:
-    """Raises SplitLeaks where what belongs together is on several sides: only specimens can be that had theirs."""
-    kept = np.flatnonzero(work.sides >= 0)
-    reasons: Sequence[Grouping] = work.reasons
-    if len(kept) < len(work.ids):  # who links two sides is held back: who is left belongs together without them
-        reasons = groupings(session, [work.ids[i] for i in kept.tolist()], plan.groups, plan.site, plan.night)
-    found = [
-        f"{work.ids[kept[a]]} ({plan.names[work.sides[kept[a]]]}) and {work.ids[kept[b]]} "
-        f"({plan.names[work.sides[kept[b]]]}) by {reason.by}"
-        for reason in reasons
-        for a, b in leaks(reason.groups, work.sides[kept])
-    ]
+def _see_no_leaks(session: Session, plan: SplitPlan, work: _Work, name: str) -> list[Bridged]:
+    """The groups that are on several sides by way of a specimen that is held back.
+
+    Raises:
+        SplitLeaks: others are, which can only be of specimens that had their sides.
+    """
+    found, bridged = found_leaks(work.reasons, work.sides)
+    if found and (work.sides == HELD).any():  # who is left may belong together no longer
+        kept = np.flatnonzero(work.sides >= 0)
+        again = groupings(session, [work.ids[i] for i in kept.tolist()], plan.groups, plan.site, plan.night)
+        direct, _ = found_leaks([reason for reason in again if reason.alone], work.sides[kept])
+        found = [one for one in found if not one[2].alone]
+        found += [(int(kept[a]), int(kept[b]), reason) for a, b, reason in direct]
+
+    def told(a: int, b: int) -> str:
+        return f"{work.ids[a]} ({plan.names[work.sides[a]]}) and {work.ids[b]} ({plan.names[work.sides[b]]})"
+
     if found:
         more = f", and {len(found) - _SHOWN:,} more groups" if len(found) > _SHOWN else ""
         raise SplitLeaks(
             f"the split {name!r} leaks: what belongs together was put on different sides, before that was known: "
-            f"{'; '.join(found[:_SHOWN])}{more}. Nothing was written. `--anew` draws the split anew; or `morphoindex "
-            "remove` one of each, or correct what is said of them"
+            f"{'; '.join(f'{told(a, b)} by {reason.by}' for a, b, reason in found[:_SHOWN])}{more}. Nothing was "
+            "written. `--anew` draws the split anew; or `morphoindex remove` one of each, or correct what is said of "
+            "them"
         )
+    return [Bridged((work.ids[a], work.ids[b]), reason.by) for a, b, reason in bridged]
+
+
+def found_leaks(
+    reasons: Sequence[Grouping], sides: NDArray[np.int64]
+) -> tuple[list[tuple[int, int, Grouping]], list[tuple[int, int, Grouping]]]:
+    """Pairs on two sides, with the reason; and those that may belong together only by way of one that is held back.
+
+    Args:
+        reasons: of [n] specimens; sides: int64 [n].
+    """
+    found: list[tuple[int, int, Grouping]] = []
+    bridged: list[tuple[int, int, Grouping]] = []
+    for reason in reasons:
+        links = set() if reason.alone else set(reason.groups[sides == HELD].tolist())
+        for a, b in leaks(reason.groups, sides):
+            (bridged if int(reason.groups[a]) in links else found).append((a, b, reason))
+    return found, bridged
 
 
 # -- what came of it -------------------------------------------------------------------------------------------------
 
 
-def _result(session: Session, name: str, plan: SplitPlan, work: _Work, begins: bool, dry_run: bool) -> SplitResult:
+def _result(
+    session: Session, name: str, plan: SplitPlan, work: _Work, bridged: Sequence[Bridged], begins: bool, dry_run: bool
+) -> SplitResult:
     sides, n = work.sides, len(work.ids)
     placed = sides >= 0
     units = united([np.where(placed, reason.groups, -1) for reason in work.reasons], n)
@@ -270,7 +297,7 @@ def _result(session: Session, name: str, plan: SplitPlan, work: _Work, begins: b
         large=tuple(_large(plan, work, units)),
         one_group=tuple(sorted({str(work.labels[i]) for i in range(n) if classes[i] in single and placed[i]})),
         held_back=tuple(_held_back(session, [work.ids[i] for i in np.flatnonzero(sides == HELD).tolist()])),
-        closest=closest, leaks=0, begun=begins, dry_run=dry_run,
+        closest=closest, bridged=tuple(bridged), leaks=0, begun=begins, dry_run=dry_run,
     )  # fmt: skip
 
 
