@@ -56,7 +56,7 @@ def test_add_json(tmp_path: Path) -> None:
     answer = cli.json("add", "photos", code=1)
     assert list(answer) == [
         "added", "known", "moved", "refused", "specimens", "seconds", "images_per_second", "changed", "gone",
-        "labels_unused", "not_clustered",
+        "labels_unused", "not_clustered", "not_captured", "captures_unused",
     ]  # fmt: skip
     assert (answer["added"], answer["known"], answer["moved"], answer["specimens"]) == (1, 0, 0, 1)
     assert answer["refused"] == [{"path": str(tmp_path / "photos/b.jpg"), "reason": "empty file"}]

@@ -168,7 +168,7 @@ def test_vectors_come_to_unit_length_and_metadata_to_their_places(tmp_path: Path
         a, b, c = stored.specimens
         assert (a.labels, a.capture) == (
             {"species": "Apis", "count": "1", "caught": "2024-05-01 00:00:00"},
-            {"time": "2024-05-01T00:00:00", "latitude": 46.25, "camera": "X100"},
+            {"time": "2024-05-01", "latitude": 46.25, "camera": "X100"},
         )
         assert (b.labels, b.capture) == ({"count": "2"}, {"latitude": 46.5, "camera": "X200"})
         assert (c.labels, c.capture) == ({"species": "Bombus"}, {"latitude": 47.0})

@@ -50,8 +50,12 @@ def as_of_schema_1(index: Path) -> None:
             ALTER TABLE specimen ADD COLUMN stamp VARCHAR;
             UPDATE specimen SET stamp = stamp.stamp FROM stamp WHERE stamp.id = specimen.id;
             DROP TABLE stamp;
+            DROP TABLE encounter;
+            ALTER TABLE seen DROP COLUMN encounters;
             DELETE FROM schema_version WHERE version > 3;
         """)
+        for column in ("frame", "crop_number", "frame_width", "frame_height", "x1", "y1", "x2", "y2"):
+            catalog.execute(f"ALTER TABLE specimen DROP COLUMN {column}")
 
 
 def test_an_index_of_schema_1_goes_on(cli: tiny.Cli, place: Path) -> None:

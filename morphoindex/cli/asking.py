@@ -137,22 +137,25 @@ def _show_clusters(result: ClusterResult) -> None:
         where = "" if result.dry_run else ": `morphoindex sql 'SELECT * FROM events'`"
         render.line(f"… and {len(told) - _TOLD:,} more such changes{where}")
     if result.clusters:
+        seen = any(found.encounters is not None for found in result.clusters)
         named = any(found.name for found in result.clusters)
         heads = (
             "cluster",
             *(["name"] if named else []),
-            "size",
+            "images" if seen else "size",
+            *(["encounters"] if seen else []),
             *(["least similarity"] if cosine else []),
             "for example",
         )
         rows = [
             (
                 found.id, *([found.name or ""] if named else []), f"{found.size:,}",
+                *([f"{found.encounters or 0:,}"] if seen else []),
                 *([f"{found.least_similarity:.2f}"] if cosine else []), render.short(found.examples[0]),
             )
             for found in result.clusters[:_LISTED]
         ]  # fmt: skip
-        render.table(heads, rows, right=("size", "least similarity"))
+        render.table(heads, rows, right=("size", "images", "encounters", "least similarity"))
     if len(result.clusters) > _LISTED:
         where = "" if result.dry_run else ": `morphoindex clusters list` has all"
         render.line(f"… and {len(result.clusters) - _LISTED:,} smaller ones{where}.")

@@ -43,8 +43,10 @@ def list_(shared: Shared, everything: bool) -> None:
             f"{result.noise:,} in none{kept}."
         )
         if result.clusters:
-            columns = ("cluster", "size", "verified", "name", f"most frequent {result.label or 'label'}", "since")
-            render.table(columns, [_row(row) for row in result.clusters], right=("size", "verified"))
+            seen = any(row.encounters is not None for row in result.clusters)
+            size = ("images", "encounters") if seen else ("size",)
+            columns = ("cluster", *size, "verified", "name", f"most frequent {result.label or 'label'}", "since")
+            render.table(columns, [_row(row, seen) for row in result.clusters], right=(*size, "verified"))
 
     shared.answer(result, show)
 
@@ -63,8 +65,10 @@ def show(shared: Shared, cluster: str) -> None:
         name = f' "{result.name}"' if result.name else ""
         label = f"; most frequent label {result.label} ({result.share:.0%})" if result.label else ""
         since = f", since {_date(result.since)}" if result.since else ""
+        seen = f" in {render.count(result.encounters, 'encounter')}" if result.encounters is not None else ""
         render.line(
-            f"{result.id}{name}: {render.count(result.size, 'specimen')}, {result.verified:,} verified{since}{label}."
+            f"{result.id}{name}: {render.count(result.size, 'specimen')}{seen}, "
+            f"{result.verified:,} verified{since}{label}."
         )
         if not result.members:
             render.line(f"Without members now: `morphoindex clusters history {result.id}` tells where they went.")
@@ -210,11 +214,12 @@ def _tell(shared: Shared, done: Decided) -> None:
     shared.answer(done, tell)
 
 
-def _row(row: ClusterSummary) -> tuple[str, ...]:
+def _row(row: ClusterSummary, seen: bool) -> tuple[str, ...]:
     label = f"{row.label} {row.share:.0%}" if row.label else ""
     if row.state != "present":
         label = _state(row.state, row.merged_into) + (f": {_became(row.became)}" if row.became else "")
-    return row.id, f"{row.size:,}", f"{row.verified:,}" if row.verified else "", row.name or "", label, _date(row.since)
+    size = (f"{row.size:,}", *([f"{row.encounters or 0:,}"] if seen else []))
+    return row.id, *size, f"{row.verified:,}" if row.verified else "", row.name or "", label, _date(row.since)
 
 
 def _state(state: str, into: str | None) -> str:

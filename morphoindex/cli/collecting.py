@@ -66,6 +66,22 @@ def init(shared: Shared, encoder: str | None, qdrant_url: str | None) -> None:
     "'{family}_{species}_{n}' ({n} and {_} are passed over), or a CSV file with a column path.",
 )
 @click.option(
+    "--time-format",
+    metavar="F",
+    help="Read the time from the file's name by a format such as %Y%m%d%H%M%S; EXIF counts where it does not fit.",
+)
+@click.option(
+    "--metadata",
+    metavar="DIR|CSV",
+    help="Boxes of crops from JSON files as flat-bug writes them, or a table with a column path: time, camera, frame, "
+    "x1, y1, x2, y2, …",
+)
+@click.option(
+    "--camera",
+    metavar="HOW",
+    help="folder (the folder's name is the camera), a pattern such as '{camera}_{n}', or a name for all.",
+)
+@click.option(
     "--encoder",
     metavar="E",
     help="A built-in name or an ONNX file, one that the index holds. With --embeddings, a name for what made them.",
@@ -81,8 +97,9 @@ def init(shared: Shared, encoder: str | None, qdrant_url: str | None) -> None:
 @shared
 @click.pass_context
 def add(
-    ctx: click.Context, shared: Shared, paths: tuple[str, ...], labels: str | None, encoder: str | None,
-    embeddings: Path | None, max_megapixels: float, dry_run: bool,
+    ctx: click.Context, shared: Shared, paths: tuple[str, ...], labels: str | None, time_format: str | None,
+    metadata: str | None, camera: str | None, encoder: str | None, embeddings: Path | None, max_megapixels: float,
+    dry_run: bool,
 ) -> None:  # fmt: skip
     """Take photographs in: files, folders, globs, and .txt lists of paths.
 
@@ -94,8 +111,11 @@ def add(
     from morphoindex.errors import UsageError
 
     if embeddings is not None:
-        if paths or labels or dry_run:
-            raise UsageError("--embeddings stands alone: no PATH, --labels or --dry-run beside it")
+        if paths or labels or dry_run or time_format or metadata or camera:
+            raise UsageError(
+                "--embeddings stands alone: no PATH, --labels, --time-format, --metadata, --camera or --dry-run "
+                "beside it; labels, times, cameras and places are columns of the file"
+            )
         result = _add_embeddings(shared, embeddings, encoder)
     else:
         if not paths:
@@ -105,8 +125,9 @@ def add(
             raise UsageError(f"there is no file or folder {nowhere[0]}")
         with shared.open(create=not dry_run) as index, adding(paths, not (shared.quiet or shared.json)) as report:
             result = index.add(
-                paths, labels=labels, encoder=encoder, dry_run=dry_run, max_megapixels=max_megapixels, report=report
-            )
+                paths, labels=labels, time_format=time_format, metadata=metadata, camera=camera, encoder=encoder,
+                dry_run=dry_run, max_megapixels=max_megapixels, report=report,
+            )  # fmt: skip
     shared.answer(result, lambda: _render_added(result, dry_run, labels))
     if result.refused:
         ctx.exit(1)
@@ -152,6 +173,14 @@ def _render_added(result: AddResult, dry_run: bool, labels: str | None) -> None:
         what = render.count(result.labels_unused, "row of the table", "rows of the table")
         met = "the pattern fits none of the files" if "{" in (labels or "") else f"{what} met no file"
         render.line(f"Labels: {met}.", "yellow")
+    if result.captures_unused:
+        what = render.count(result.captures_unused, "row of the table", "rows of the table")
+        render.line(f"Metadata: {what} met no file.", "yellow")
+    if result.not_captured:
+        rows = [(render.short(one.path), one.reason) for one in result.not_captured[:_LISTED]]
+        render.table((f"{render.count(len(result.not_captured), 'capture')} not as given", "reason"), rows)
+        if len(result.not_captured) > _LISTED:
+            render.line(f"… and {len(result.not_captured) - _LISTED:,} more: --json lists all.")
     if result.refused:
         rows = [(render.short(refused.path), refused.reason) for refused in result.refused[:_LISTED]]
         render.table(("refused", "reason"), rows)

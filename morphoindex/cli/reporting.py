@@ -63,17 +63,27 @@ def _overview(shared: Shared) -> None:
 
     def show() -> None:
         run = f"by {result.method} {result.parameters}" if result.method else "not clustered yet: `morphoindex cluster`"
+        seen = f" in {render.count(result.encounters, 'encounter')}" if result.encounters is not None else ""
         render.line(
-            f"{render.count(result.specimens, 'specimen')}, {render.count(len(result.clusters), 'cluster')}, {run}"
+            f"{render.count(result.specimens, 'specimen')}{seen}, "
+            f"{render.count(len(result.clusters), 'cluster')}, {run}"
         )
         column = result.label or "label"
         rows = [
-            (c.id, f"{c.size:,}", c.name, c.label, f"{c.share:.0%}" if c.label else "")
+            (
+                c.id,
+                f"{c.size:,}",
+                *([f"{c.encounters or 0:,}"] if seen else []),
+                c.name,
+                c.label,
+                f"{c.share:.0%}" if c.label else "",
+            )
             for c in result.clusters[:_LISTED]
         ]
         if rows:
-            columns = ("cluster", "size", "name", f"most frequent {column}", "share")
-            render.table(columns, rows, right=("size", "share"))
+            size = ("images", "encounters") if seen else ("size",)
+            columns = ("cluster", *size, "name", f"most frequent {column}", "share")
+            render.table(columns, rows, right=(*size, "share"))
         if len(result.clusters) > _LISTED:
             render.line(f"… and {len(result.clusters) - _LISTED:,} smaller clusters")
         for name, values in result.labels.items():
@@ -131,6 +141,7 @@ def status(shared: Shared) -> None:
             *([] if result.encoders else [("encoder", "none yet")]),
             *(("encoder" if held.current else "beside it", _encoder_in_words(held)) for held in encoders),
             ("specimens", f"{result.specimens:,}{without}"),
+            *([] if result.encounters is None else [("encounters", f"{result.encounters:,}")]),
             ("paths", f"{result.paths:,}"),
             ("refused", f"{result.refused:,}"),
             ("clusters", f"{result.clusters:,} with {result.clustered:,} specimens"),

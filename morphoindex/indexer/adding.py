@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from morphoindex.errors import UsageError
+from morphoindex.indexer.captures import Captures
 from morphoindex.indexer.cores import usable_cores
+from morphoindex.indexer.encounters import refresh
 from morphoindex.indexer.external import Embeddings, add_external
 from morphoindex.indexer.ingest import Counts, Ingest
 from morphoindex.indexer.labels import labeller
+from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.reading import Reader
 from morphoindex.indexer.registry import EXTERNAL
 from morphoindex.indexer.results import AddResult, Refusal
@@ -22,6 +25,7 @@ def add(
     session: Session,
     inputs: Sequence[str],
     labels: str | None,
+    told: Captures | None,
     encoder: str | None,
     dry_run: bool,
     max_megapixels: float,
@@ -34,12 +38,14 @@ def add(
         raise UsageError(f"max_megapixels {max_megapixels:g}: above 0")
     with session.working_with(session.choose_encoder(encoder)):
         reader = Reader(session.encoder(usable_cores()), int(max_megapixels * 1e6))
-        ingest = Ingest(session, reader, labels_of, usable_cores(), report, session.say)
+        ingest = Ingest(session, reader, labels_of, told, usable_cores(), report, session.say)
         counts = ingest.plan(inputs) if dry_run else ingest.run(inputs)
         if not dry_run:
             _finish(session)
             if counts.added:
                 _say_what_they_lack(session)
+    if not dry_run:
+        refresh(session)
     seconds = time.perf_counter() - start
     catalog = session.collection.catalog
     return AddResult(
@@ -54,7 +60,11 @@ def add(
         gone=counts.gone,
         labels_unused=len(labels_of.unused()) if labels_of and not dry_run else 0,
         not_clustered=catalog.not_clustered(),
-    )
+        not_captured=tuple(
+            Refusal(to_text(path), "; ".join(words)) for path, words in sorted(told.troubles.items()) if not dry_run
+        ) if told else (),
+        captures_unused=len(told.unused()) if told and not dry_run else 0,
+    )  # fmt: skip
 
 
 def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> AddResult:
@@ -64,6 +74,7 @@ def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> Ad
     with session.working_with(entry):
         added, known = add_external(session, embeddings)
         _finish(session)
+    refresh(session)
     seconds = time.perf_counter() - start
     rate = round((added + known) / seconds, 1)
     catalog = session.collection.catalog

@@ -16,7 +16,7 @@ from morphoindex.errors import IndexDamaged, IndexTooNew, StoreError, UsageError
 from morphoindex.indexer.confined import answer
 from morphoindex.indexer.migrations import MIGRATIONS
 from morphoindex.indexer.rows import insert, put_specimens, update
-from morphoindex.indexer.specimen import STAMP, Membership, Specimen
+from morphoindex.indexer.specimen import CAPTURE, STAMP, Membership, Specimen
 from morphoindex.indexer.views import make_views, records
 
 FILE = "catalog.duckdb"
@@ -136,6 +136,14 @@ class Catalog:
                 "DELETE FROM specimen; DELETE FROM path; DELETE FROM stamp; UPDATE seen SET revision = 0"
             )
 
+    def put_encounters(self, rows: Sequence[tuple[str, str, str]], gone: Sequence[str], made_of: str) -> None:
+        """Take in (specimen, encounter, session) rows, drop those of specimens that are gone, and note what of."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM encounter WHERE id IN (SELECT unnest(?::VARCHAR[]))", [list(gone)])
+            if rows:
+                insert(connection, "encounter", rows)
+            connection.execute("UPDATE seen SET encounters = ?", [made_of])
+
     def forget_path(self, root: str, path: str) -> None:
         """Drop a refused path from the ledger, because the refusal no longer holds."""
         with self._transaction() as connection:
@@ -203,6 +211,21 @@ class Catalog:
         """Ids of the specimens that lie at more than one path."""
         found = self.query("SELECT id FROM path WHERE state = 'present' GROUP BY id HAVING count(*) > 1")
         return {row[0] for row in found.rows}
+
+    def encounters_made_of(self) -> str:
+        """What the encounters were worked out from, as `put_encounters` was told."""
+        return str(self._one("SELECT encounters FROM seen"))
+
+    def descriptions(self, ids: Sequence[str]) -> dict[str, tuple[dict[str, str], dict[str, Any]]]:
+        """Labels and capture of these specimens, by id."""
+        found = self.query(
+            f"SELECT id, labels, {', '.join(CAPTURE)} FROM specimen WHERE id IN (SELECT unnest(?::VARCHAR[]))",
+            list(ids),
+        )
+        return {
+            row[0]: (json.loads(row[1]), {n: v for n, v in zip(CAPTURE, row[2:], strict=True) if v is not None})
+            for row in found.rows
+        }
 
     def stamps(self, key: str) -> dict[str, str | None]:
         """The stamps under a key of all specimens that have a vector there, by id; None where it is not known."""

@@ -20,7 +20,7 @@ from morphoindex.indexer.vectors import FieldKind, Hit, Payload, Point, VectorSt
 FIELDS: dict[Key, FieldKind] = {
     "revision": "integer", "cluster": "keyword", "format": "keyword", "capture.camera": "keyword",
     "capture.time": "datetime", "capture.latitude": "float", "capture.longitude": "float", "width": "integer",
-    "height": "integer",
+    "height": "integer", "capture.frame": "keyword",
 }  # fmt: skip
 """Payload keys with an index, besides the labels."""
 

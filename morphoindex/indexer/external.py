@@ -16,16 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from morphoindex.errors import EmbeddingsInvalid
+from morphoindex.indexer.captures import CENTRE, fields
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.interrupts import uninterrupted
 from morphoindex.indexer.labels import trouble_with
 from morphoindex.indexer.paths import from_text, to_text
-from morphoindex.indexer.specimen import FileRecord, Specimen, point_id
+from morphoindex.indexer.specimen import CAPTURE, FileRecord, Specimen, point_id
 
-CAPTURE = ("time", "camera", "latitude", "longitude")
 _BATCH = 2048
 _SAME = 1e-5
-_LIMITS = {"latitude": 90.0, "longitude": 180.0}
 _NUMBERS = re.compile(r"(FLOAT|DOUBLE)\[\d*\]")
 
 
@@ -251,27 +250,25 @@ def _rows(columns: Mapping[str, Sequence[Any]], count: int) -> list[dict[str, An
 
 
 def _described(row: int, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of a specimen as it is stored: labels as text, places as numbers, times as ISO 8601."""
-    described: dict[str, Any] = {}
-    for name, value in values.items():
-        column = str(name)
-        trouble = None if column in CAPTURE else trouble_with(column)
+    """The metadata of a specimen as it is stored: labels as text, captures as `captures.fields` has them."""
+    there = {str(name): value for name, value in values.items() if not _missing(value)}
+    described, wrong = fields(there)
+    for column, words in wrong.items():
+        raise EmbeddingsInvalid(
+            f"the {column} in row {row} cannot be used: {repr(there[column]) if column in there else words}"
+        )
+    for column in map(str, values):
+        if column in (*CAPTURE, *CENTRE):
+            continue
+        trouble = trouble_with(column)
         if trouble:
             raise EmbeddingsInvalid(trouble)
-        if _missing(value):
-            continue
-        try:
-            if column in _LIMITS:
-                described[column] = float(value)
-                if not abs(described[column]) <= _LIMITS[column]:
-                    raise ValueError
-            else:
-                described[column] = _text(value)
+        if column in there:
+            try:
+                described[column] = _text(there[column])
                 described[column].encode()  # raw bytes cannot be stored
-            if column == "time":
-                described[column] = datetime.fromisoformat(described[column]).isoformat()
-        except (TypeError, ValueError) as error:
-            raise EmbeddingsInvalid(f"the {column} in row {row} cannot be used: {value!r}") from error
+            except (TypeError, ValueError) as error:
+                raise EmbeddingsInvalid(f"the {column} in row {row} cannot be used: {there[column]!r}") from error
     return described
 
 

@@ -76,6 +76,7 @@ def cluster(
     parameters: Parameters,
     again: bool = False,
     dry_run: bool = False,
+    encounters: Mapping[str, str] | None = None,
 ) -> ClusterResult:
     """Cluster everything, and write the memberships to the store, the journal and the catalog.
 
@@ -85,6 +86,7 @@ def cluster(
         parameters: how to cluster.
         again: look at the labels again by other means.
         dry_run: write nothing.
+        encounters: of specimens, by id, to be counted; none where nothing has a time.
     """
     start = time.perf_counter()
     history = read_history(journal)
@@ -108,7 +110,7 @@ def cluster(
         method=parameters.method,
         specimens=len(done.members),
         noise=done.members.count(None),
-        clusters=_clusters(found, done.members, sizes, history.rulings, parameters),
+        clusters=_clusters(found, done.members, sizes, history.rulings, parameters, encounters or {}),
         lacking=len(found.standings) - len(forest) or None,
         events=done.events,
         verified=verified,
@@ -240,6 +242,7 @@ def _clusters(
     sizes: Counter[str],
     stands: Rulings,
     parameters: Parameters,
+    encounters: Mapping[str, str],
 ) -> tuple[Cluster, ...]:
     """The clusters, from large to small, each with the ids of its surest members."""
     from morphoindex.indexer.clustering.cohesion import least_similarities
@@ -258,10 +261,14 @@ def _clusters(
         least = [round(value, 6) for value in least_similarities(found.matrix, labels).tolist()]
     there = {one.id for one in found.standings}
     verified = Counter(cluster for specimen, cluster in stands.pins.items() if specimen in there)
+    seen: dict[str | None, set[str]] = defaultdict(set)
+    for one, member in zip(found.standings, members, strict=True):
+        if one.id in encounters:
+            seen[member].add(encounters[one.id])
     return tuple(
         Cluster(
             cluster, sizes[cluster], tuple(examples[cluster]), stands.names.get(cluster), verified[cluster],
-            least[number[cluster]],
+            least[number[cluster]], len(seen[cluster]) if encounters else None,
         )
         for cluster in ordered
     )  # fmt: skip

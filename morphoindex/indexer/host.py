@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from morphoindex.indexer.collection import Collection
@@ -30,6 +30,10 @@ class Host(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """The label columns met so far."""
+
+    @property
+    def encounter_settings(self) -> Mapping[str, float]:
+        """What a person said makes an encounter, where it is not the default."""
 
     def encoder(self, workers: int = 1) -> Encoder:
         """The encoder of the index."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from morphoindex.indexer.catalog import Table
 from morphoindex.indexer.clustering.labels import Selection
 from morphoindex.indexer.encoder_results import Comparison, Dropped, Reembedding, ReembedResult, Switched
+from morphoindex.indexer.encounters import encounters_by_specimen
 from morphoindex.indexer.graph import Neighbours
 from morphoindex.indexer.grouping import cluster
 from morphoindex.indexer.host import place
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from morphoindex.indexer.curation import Clusters
+    from morphoindex.indexer.encounter_results import EncounterResult
     from morphoindex.indexer.handing_out import Files, Layout
     from morphoindex.indexer.ingest import Counts
     from morphoindex.indexer.selection.sampling import Strategy
@@ -56,6 +58,9 @@ class Index:
         paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         labels: str | None = None,
+        time_format: str | None = None,
+        metadata: str | os.PathLike[str] | None = None,
+        camera: str | None = None,
         encoder: str | None = None,
         dry_run: bool = False,
         max_megapixels: float = 200,
@@ -67,18 +72,23 @@ class Index:
             paths: one or several.
             labels: `folder`, `folder=COLUMN`, a pattern such as `{family}_{species}_{n}`, or a CSV file with
                 a column `path`.
+            time_format: of the time in file names, such as `%Y%m%d%H%M%S`.
+            metadata: a folder with flat-bug's JSON files, or a CSV file with a column `path` and columns of captures.
+            camera: `folder`, a pattern with the field `{camera}`, or a name for all.
             encoder: a built-in name or an ONNX file; one that the index holds, by default the current one.
             dry_run: only count what would be read.
             max_megapixels: larger photographs are refused.
             report: told the counts after every committed batch.
 
         Raises:
-            UsageError: labels or encoder are not what is allowed.
+            UsageError: labels, what tells of the capture, or encoder are not what is allowed.
             EncoderMismatch: the index holds no such encoder; `reembed` gives it one.
         """
         from morphoindex.indexer.adding import add
+        from morphoindex.indexer.captures import captures
 
-        return add(self._session, _paths(paths), labels, encoder, dry_run, max_megapixels, report)
+        told = captures(time_format, os.fspath(metadata) if metadata is not None else None, camera)
+        return add(self._session, _paths(paths), labels, told, encoder, dry_run, max_megapixels, report)
 
     def add_embeddings(
         self,
@@ -94,8 +104,8 @@ class Index:
             ids: [n], distinct.
             vectors: float [n, d], finite, not zero; brought to unit length.
             paths: [n], of the photographs, where they have any.
-            metadata: labels: a mapping for each, or a column [n] for each label; "time", "camera", "latitude" and
-                "longitude" are taken as the capture.
+            metadata: labels: a mapping for each, or a column [n] for each label; those called "time", "camera", "frame"
+                and the like (`specimen.CAPTURE`) are taken as the capture.
             encoder: a name for what made them; an index holds vectors of one encoder.
 
         Raises:
@@ -209,7 +219,10 @@ class Index:
         parameters = Parameters(threshold, min_cluster_size, min_samples, selection, linkage, neighbours)
         session, start = self._session, time.perf_counter()
         forest = session.graph([parameters.k], neighbours)
-        result = cluster(session.collection, session.journal, session.folder, forest, parameters, verify, dry_run)
+        result = cluster(
+            session.collection, session.journal, session.folder, forest, parameters, verify, dry_run,
+            encounters_by_specimen(session),
+        )  # fmt: skip
         result = replace(result, seconds=round(time.perf_counter() - start, 3))
         shown = self._session.collection.get([i for found in result.clusters for i in found.examples])
         return replace(
@@ -342,6 +355,30 @@ class Index:
         )  # fmt: skip
         return split(self._session, wish, name, anew, None if out is None else Path(out), dry_run)
 
+    def encounters(
+        self, *, similarity: float | None = None, distance: float | None = None, gap: float | None = None,
+        quick_gap: float | None = None, dry_run: bool = False,
+    ) -> EncounterResult:  # fmt: skip
+        """One animal over several images of a camera, with the counts per camera and day.
+
+        Two images are of one animal where they are alike, and follow each other quickly, or slowly and in one place.
+        What is given is kept, and holds for all counts of encounters from then on.
+
+        Args:
+            similarity: cosine, at least.
+            distance: between the centres of boxes, pixels, less than.
+            gap: seconds, less than, for images within the distance.
+            quick_gap: seconds, less than, whatever the distance.
+            dry_run: only try these; nothing is kept.
+
+        Raises:
+            UsageError: one of them is not what is allowed.
+        """
+        from morphoindex.indexer.seeing import encounters
+
+        given = {"similarity": similarity, "distance": distance, "gap": gap, "quick_gap": quick_gap}
+        return encounters(self._session, given, dry_run)
+
     def overview(self) -> Overview:
         """Clusters with their most frequent label, counts of label values, reasons of refusals."""
         from morphoindex.indexer.reports import overview
@@ -371,7 +408,9 @@ class Index:
         Raises:
             UsageError: the statement is wrong, or wants more than that.
         """
-        _ = self._session.collection  # catches up
+        from morphoindex.indexer.encounters import refresh
+
+        refresh(self._session)
         return self._session.collection.catalog.ask(statement)
 
     def status(self) -> Status:

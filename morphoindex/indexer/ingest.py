@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
+from morphoindex.indexer.captures import Captures
 from morphoindex.indexer.catalog import Refused
 from morphoindex.indexer.collection import Collection
 from morphoindex.indexer.discovery import Found, Unusable, discover
@@ -48,6 +49,18 @@ class Counts:
         return self.added + self.known + self.moved + len(self.refused)
 
 
+@dataclass(frozen=True)
+class Told:
+    """What was given for a path: labels, and fields of its capture."""
+
+    labels: Mapping[str, str]
+    capture: Mapping[str, Any]
+
+    def within(self, labels: Mapping[str, str], capture: Mapping[str, Any]) -> bool:
+        """Whether a specimen with these has it all."""
+        return self.labels.items() <= labels.items() and self.capture.items() <= capture.items()
+
+
 class Ingest:
     """One run of `add`.
 
@@ -55,6 +68,7 @@ class Ingest:
         host: the index.
         reader: reads and embeds; not needed for a dry run.
         labels: gives the labels of a path, if any were asked for.
+        captures: gives what is told of the capture of a path, if anything was.
         workers: threads that read and embed.
         report: told the counts after every committed batch.
         say: told which encoder runs where, once there is something to read.
@@ -65,6 +79,7 @@ class Ingest:
         host: Host,
         reader: Reader,
         labels: Labeller | None = None,
+        captures: Captures | None = None,
         workers: int = 2,
         report: Callable[[Counts], None] = lambda counts: None,
         say: Callable[[str], None] = lambda words: None,
@@ -72,6 +87,7 @@ class Ingest:
         self._host = host
         self._reader = reader
         self._labels = labels
+        self._captures = captures
         self._workers = workers
         self._report = report
         self._say = say
@@ -142,8 +158,8 @@ class Ingest:
             else:
                 unseen.append((file, Candidate(file.path, *key)))
         self.counts.known += len(unchanged)
-        if self._labels and unchanged and not dry:
-            self._relabel(unchanged, self._labels)
+        if (self._labels or self._captures) and unchanged and not dry:
+            self._redescribe(unchanged)
         return unseen
 
     def _refuse_unusable(self, unusable: Sequence[Unusable], dry: bool) -> None:
@@ -176,7 +192,7 @@ class Ingest:
         if not outcomes:
             return
         with uninterrupted():
-            batch = _Batch(self._host.collection, self._host.roots, self._labels, self.counts)
+            batch = _Batch(self._host.collection, self._host.roots, self._told, self.counts)
             batch.settle(outcomes)
             self._host.remember(batch.label_columns())
             batch.write()
@@ -184,24 +200,24 @@ class Ingest:
         self._report(self.counts)
         self._host.pause()
 
-    def _relabel(self, unchanged: Sequence[tuple[str, tuple[str, str], str]], labels_of: Labeller) -> None:
-        """Give unchanged files (specimen, key, path) the labels asked for now, where the specimen lacks them."""
+    def _told(self, path: str) -> Told:
+        """What was given for a path."""
+        return Told(self._labels(path) if self._labels else {}, self._captures(path) if self._captures else {})
+
+    def _redescribe(self, unchanged: Sequence[tuple[str, tuple[str, str], str]]) -> None:
+        """Give unchanged files (specimen, key, path) what is told of them now, where the specimen lacks it."""
         collection = self._host.collection
-        names = [specimen for specimen, _, _ in unchanged]
-        found = collection.catalog.query(
-            "SELECT id, labels FROM specimen WHERE id IN (SELECT unnest(?::VARCHAR[]))", names
-        )
-        has = {specimen: json.loads(labels) for specimen, labels in found.rows}
+        has = collection.catalog.descriptions([specimen for specimen, _, _ in unchanged])
         wanted = [
-            (specimen, key, labels)
+            (specimen, key, told)
             for specimen, key, path in unchanged
-            if not (labels := labels_of(path)).items() <= has.get(specimen, {}).items()
+            if not (told := self._told(path)).within(*has.get(specimen, ({}, {})))
         ]
         before = collection.get(list({specimen for specimen, _, _ in wanted}))
         after = dict(before)
-        for specimen, key, labels in wanted:
+        for specimen, key, told in wanted:
             if specimen in after:
-                after[specimen] = _labelled(after[specimen], key, labels)
+                after[specimen] = _described(after[specimen], key, told)
         changed = [specimen for specimen in after.values() if specimen != before[specimen.id]]
         self._host.remember(dict.fromkeys(column for specimen in changed for column in specimen.labels))
         collection.change(changed)
@@ -248,10 +264,10 @@ class _Batch:
     that are closed, then those that known specimens gain, then the new specimens and the refusals.
     """
 
-    def __init__(self, collection: Collection, roots: Roots, labels: Labeller | None, counts: Counts) -> None:
+    def __init__(self, collection: Collection, roots: Roots, told: Callable[[str], Told], counts: Counts) -> None:
         self._collection = collection
         self._roots = roots
-        self._labels = labels
+        self._told = told
         self._counts = counts
         self._closed: dict[str, Specimen] = {}
         self._changed: dict[str, Specimen] = {}
@@ -298,12 +314,14 @@ class _Batch:
 
     def _take_in(self, key: tuple[str, str], outcome: Outcome) -> None:
         record = FileRecord(*key, outcome.size, outcome.mtime_ns, self._time)
-        labels = self._labels(outcome.candidate.path) if self._labels else {}
+        told = self._told(outcome.candidate.path)
         known = self._changed.get(outcome.id) or self._new.get(outcome.id)
         if known is None:
             if outcome.specimen is None or outcome.vector is None:
                 return  # another process removed its specimen just now: the next run finds it unknown and reads it
-            self._new[outcome.id] = outcome.specimen.changed(paths=(record,), labels=dict(labels), added=self._time)
+            self._new[outcome.id] = _described(
+                outcome.specimen.changed(paths=(record,), added=self._time), record.key, told
+            )
             self._vectors[outcome.id] = outcome.vector
             self._counts.added += 1
             return
@@ -318,7 +336,7 @@ class _Batch:
             paths = (*paths, record)
         former = tuple(r for r in moved.former_paths if r.key != key)
         table = self._changed if outcome.id in self._changed else self._new
-        table[outcome.id] = _labelled(replace(moved, paths=paths, former_paths=former), key, labels)
+        table[outcome.id] = _described(replace(moved, paths=paths, former_paths=former), key, told)
 
     def _gone(self, known: Specimen, key: tuple[str, str]) -> list[tuple[str, str]]:
         """The other paths of a specimen where nothing lies any more. Looks once a batch: there may be many paths."""
@@ -332,11 +350,14 @@ class _Batch:
             self._changed[owner] = self._closed[owner] = _close(self._changed[owner], keys, self._time)
 
 
-def _labelled(specimen: Specimen, key: tuple[str, str], labels: Mapping[str, str]) -> Specimen:
-    """The specimen with the labels of one of its paths: those of its first path win, others fill in what is missing."""
-    first = bool(specimen.paths) and specimen.paths[0].key == key
-    merged = {**specimen.labels, **labels} if first else {**labels, **specimen.labels}
-    return specimen if merged == specimen.labels else replace(specimen, labels=merged)
+def _described(specimen: Specimen, key: tuple[str, str], told: Told) -> Specimen:
+    """The specimen with what is told of one of its paths: that of its first path wins, others fill what is missing."""
+    if specimen.paths and specimen.paths[0].key == key:
+        labels, capture = {**specimen.labels, **told.labels}, {**specimen.capture, **told.capture}
+    else:
+        labels, capture = {**told.labels, **specimen.labels}, {**told.capture, **specimen.capture}
+    same = labels == specimen.labels and capture == specimen.capture
+    return specimen if same else replace(specimen, labels=labels, capture=capture)
 
 
 def _close(specimen: Specimen, keys: Sequence[tuple[str, str]], when: str) -> Specimen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from morphoindex.indexer import upkeep
+from morphoindex.indexer import encounters, upkeep
 from morphoindex.indexer.results import CheckResult, EncoderStatus, HeldEncoder, Status
 from morphoindex.indexer.session import Session
 
@@ -32,6 +32,7 @@ def status(session: Session) -> Status:
         labels=settings.labels,
         roots={name: session.roots.join(name, ".") for name in settings.roots},
         version=version("morphoindex"),
+        encounters=encounters.count_encounters(session) if catalog else None,
     )
 
 
@@ -58,4 +59,5 @@ def check(session: Session, files: bool) -> CheckResult:
     for entry in session.settings.encoders:
         with session.working_with(entry):
             problems += upkeep.check_vectors(session.collection, entry)
+    problems += encounters.problems(session)
     return CheckResult(not problems, found.specimens, found.paths, found.runs, tuple(problems), held(session))

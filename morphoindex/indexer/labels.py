@@ -20,6 +20,8 @@ FOLDER_LABEL = "species"
 RANKS = ("species", "genus", "family", "order")
 ASSIGNED = ("path", "id", "cluster", "cluster_name", "verified", "probability")
 """The columns of `report assignments` before the labels: what the index knows itself."""
+ENCOUNTER = "encounter"
+"""Another such column, where specimens have times."""
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -31,6 +33,9 @@ class Labeller(Protocol):
 
     def unused(self) -> list[str]:
         """What was given and met no file, for a warning at the end."""
+
+    def columns(self) -> list[str]:
+        """The label columns that it may give."""
 
 
 def labeller(how: str) -> Labeller:
@@ -50,7 +55,7 @@ def labeller(how: str) -> Labeller:
         raise UsageError("--labels folder=: name the column, such as folder=site")
     if how == "folder" or how.startswith("folder="):
         column = _usable(how.partition("=")[2].strip() or FOLDER_LABEL, how)
-        return _FromPath(how, lambda path: {column: os.path.basename(os.path.dirname(path))})
+        return _FromPath(how, lambda path: {column: os.path.basename(os.path.dirname(path))}, [column])
     if "{" in how:
         return _pattern(how)
     if how.lower().endswith((".csv", ".tsv")) or os.path.isfile(how):
@@ -82,6 +87,7 @@ def _usable(column: str, how: str) -> str:
 class _FromPath:
     how: str
     read: Callable[[str], Mapping[str, str]]
+    names: Sequence[str]
     asked: bool = False
     met: bool = False
 
@@ -92,6 +98,9 @@ class _FromPath:
 
     def unused(self) -> list[str]:
         return [self.how] if self.asked and not self.met else []
+
+    def columns(self) -> list[str]:
+        return list(self.names)
 
 
 def _pattern(pattern: str) -> Labeller:
@@ -126,7 +135,7 @@ def _pattern(pattern: str) -> Labeller:
         match = expression.fullmatch("/".join(name.split("/")[-levels:]))
         return {name: match[f"f{i}"] for i, name in enumerate(names, 1)} if match else {}
 
-    return _FromPath(how, read)
+    return _FromPath(how, read, names)
 
 
 @dataclass
@@ -140,6 +149,7 @@ class _Table:
     folder: str
     here: str
     rows: dict[str, dict[str, str]]
+    names: Sequence[str]
     met: set[str] = field(default_factory=set)
 
     def __call__(self, path: str) -> Mapping[str, str]:
@@ -151,6 +161,9 @@ class _Table:
 
     def unused(self) -> list[str]:
         return [key for key in self.rows if key not in self.met]
+
+    def columns(self) -> list[str]:
+        return list(self.names)
 
     def _keys(self, path: str) -> Iterator[str]:
         for seen in (
@@ -179,7 +192,7 @@ def _table(path: Path) -> Labeller:
             at = _path_column(columns)
             if at is None:
                 raise UsageError(f"{path}: no column `path`; its columns are {', '.join(columns) or 'none'}")
-            own = ASSIGNED if set(ASSIGNED) <= set(columns) else (columns[at],)
+            own = (*ASSIGNED, ENCOUNTER) if set(ASSIGNED) <= set(columns) else (columns[at],)
             named = {i: _usable(column, str(path)) for i, column in enumerate(columns) if column and column not in own}
             rows = {
                 _row_key(row[at].strip()): _labels(row, named) for row in reader if len(row) > at and row[at].strip()
@@ -188,7 +201,7 @@ def _table(path: Path) -> Labeller:
         raise UsageError(f"--labels {path}: there is no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read as a CSV file in UTF-8: {error}") from error
-    return _Table(os.path.realpath(path.parent), os.path.realpath("."), rows)
+    return _Table(os.path.realpath(path.parent), os.path.realpath("."), rows, list(named.values()))
 
 
 def _delimiter(header: str) -> str:

@@ -88,3 +88,20 @@ def stamps_of_several_encoders(connection: duckdb.DuckDBPyConnection) -> None:
         INSERT INTO stamp SELECT id, 'stamp', stamp FROM specimen WHERE stamp IS NOT NULL;
         ALTER TABLE specimen DROP COLUMN stamp;
     """)
+
+
+@migration(5)
+def captures_and_encounters(connection: duckdb.DuckDBPyConnection) -> None:
+    """Where in which frame a specimen was, and which are of one animal, with what that was worked out from."""
+    connection.execute("""
+        ALTER TABLE specimen ADD COLUMN frame VARCHAR;
+        ALTER TABLE specimen ADD COLUMN crop_number INTEGER;
+        ALTER TABLE specimen ADD COLUMN frame_width INTEGER;
+        ALTER TABLE specimen ADD COLUMN frame_height INTEGER;
+        ALTER TABLE specimen ADD COLUMN x1 DOUBLE;
+        ALTER TABLE specimen ADD COLUMN y1 DOUBLE;
+        ALTER TABLE specimen ADD COLUMN x2 DOUBLE;
+        ALTER TABLE specimen ADD COLUMN y2 DOUBLE;
+        CREATE TABLE encounter (id VARCHAR PRIMARY KEY, encounter VARCHAR, session VARCHAR);
+        ALTER TABLE seen ADD COLUMN encounters VARCHAR DEFAULT '';
+    """)

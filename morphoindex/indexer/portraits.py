@@ -14,6 +14,7 @@ import numpy as np
 from morphoindex.errors import UsageError
 from morphoindex.indexer.chronicle import became, life, listed
 from morphoindex.indexer.clustering.decisions import Merge, standing
+from morphoindex.indexer.encounters import any_times, encounters_by_specimen, refresh
 from morphoindex.indexer.filters import Compare
 from morphoindex.indexer.grouping import retention
 from morphoindex.indexer.history import History, read_history
@@ -128,12 +129,16 @@ def reads_as_id(text: str) -> bool:
 def list_clusters(index: Desk, everything: bool) -> ClusterList:
     """See `Clusters.list`."""
     history, catalog = read_history(index.journal), index.collection.catalog
-    column = telling(index.labels)
+    column, timed = telling(index.labels), any_times(index)
+    refresh(index)
     found = catalog.query(described_clusters(column))
     rows = [
-        ClusterSummary(cluster, name, size, verified, label, float(share) if label else 0.0, since, "present", None, {})
-        for cluster, name, size, verified, label, share, since in found.rows
-    ]
+        ClusterSummary(
+            cluster, name, size, verified, label, float(share) if label else 0.0, since, "present", None, {},
+            encounters if timed else None,
+        )
+        for cluster, name, size, verified, label, share, since, encounters in found.rows
+    ]  # fmt: skip
     verified, kept = retention(index.collection, history.rulings)
     specimens = catalog.specimens()
     return ClusterList(
@@ -154,6 +159,7 @@ def show_cluster(index: Desk, text: str) -> ClusterDetail:
     loaded = index.collection.load(where)
     matrix = loaded.matrix.astype(np.float64)
     medoid = int(np.argmax(matrix @ matrix.sum(axis=0))) if len(matrix) else None
+    of = encounters_by_specimen(index)
     similarity = (matrix @ matrix[medoid]).clip(-1, 1) if medoid is not None else np.empty(0)
     cosines = dict(zip((one.id for one in loaded.specimens), similarity.tolist(), strict=True))
     members = [
@@ -164,6 +170,7 @@ def show_cluster(index: Desk, text: str) -> ClusterDetail:
             one.probability,
             round(cosines[one.id], 6) if one.id in cosines else None,
             dict(one.labels),
+            of.get(one.id),
         )
         for some in index.collection.scroll(where)
         for one in some
@@ -185,6 +192,7 @@ def show_cluster(index: Desk, text: str) -> ClusterDetail:
         least_similarity=round(float(similarity.min()), 6) if len(similarity) else None,
         mean_similarity=round(float(similarity.mean()), 6) if len(similarity) else None,
         members=tuple(members),
+        encounters=len({m.encounter for m in members if m.encounter}) if of else None,
     )
 
 

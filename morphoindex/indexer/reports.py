@@ -12,8 +12,9 @@ import duckdb
 import numpy as np
 
 from morphoindex.errors import UsageError
+from morphoindex.indexer.encounters import any_times, count_encounters, encounters_by_specimen, refresh
 from morphoindex.indexer.host import Host
-from morphoindex.indexer.labels import ASSIGNED, telling
+from morphoindex.indexer.labels import ASSIGNED, ENCOUNTER, telling
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.results import LabelledCluster, Overview
 from morphoindex.indexer.specimen import Specimen
@@ -55,7 +56,9 @@ def assignments(index: Host) -> tuple[list[str], Iterator[list[Any]]]:
 
     Holds the names of clusters and the verified specimens in memory.
     """
-    columns = label_columns(index.labels, reserved=ASSIGNED)
+    of = encounters_by_specimen(index)
+    own = (*ASSIGNED, ENCOUNTER) if of else ASSIGNED  # no column where it would be empty
+    columns = label_columns(index.labels, reserved=(*ASSIGNED, ENCOUNTER))
     catalog = index.collection.catalog
     names = dict(catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
     put = dict(catalog.query("SELECT id, cluster FROM curated").rows)
@@ -66,17 +69,19 @@ def assignments(index: Host) -> tuple[list[str], Iterator[list[Any]]]:
                 labels = [specimen.labels.get(label) for label in columns]
                 cluster = specimen.cluster
                 verified = cluster is not None and put.get(specimen.id) == cluster
+                seen = [of.get(specimen.id)] if of else []
                 name = names.get(cluster) if cluster else None
                 for path in _paths(index, specimen):
-                    yield [path, specimen.id, cluster, name, verified, specimen.probability, *labels]
+                    yield [path, specimen.id, cluster, name, verified, specimen.probability, *seen, *labels]
 
-    return [*ASSIGNED, *columns.values()], rows()
+    return [*own, *columns.values()], rows()
 
 
 def overview(index: Host) -> Overview:
     """The index at a glance; see `Index.overview`."""
     catalog, labels = index.collection.catalog, index.labels
-    described = telling(labels)
+    described, timed = telling(labels), any_times(index)
+    refresh(index)
     clusters = catalog.query(described_clusters(described))
     counts = {
         label: catalog.query(
@@ -93,11 +98,12 @@ def overview(index: Host) -> Overview:
         parameters=", ".join(f"{k} {v}" for k, v in json.loads(runs[-1][1]).items()) if runs else "",
         label=described,
         clusters=tuple(
-            LabelledCluster(cluster, size, label, float(share), name)
-            for cluster, name, size, _, label, share, _ in clusters.rows
+            LabelledCluster(cluster, size, label, float(share), name, encounters if timed else None)
+            for cluster, name, size, _, label, share, _, encounters in clusters.rows
         ),
         labels={label: tuple((str(v), int(n)) for v, n in rows) for label, rows in counts.items()},
         refused=tuple((str(reason), int(n)) for reason, n in refused.rows),
+        encounters=count_encounters(index),
     )
 
 

@@ -25,7 +25,8 @@ class AddResult:
     """What `add` did: `added` counts new specimens, `known` and `moved` paths, `specimens` the index afterwards.
 
     `changed` files have other content than before; `gone` paths lie in the folders no longer: their specimens stay.
-    `not_clustered` specimens of the index have come since the last clustering run.
+    `not_clustered` specimens of the index have come since the last clustering run. `not_captured` are files of which
+    something that was given of their capture could not be used, and why.
     """
 
     added: int
@@ -39,6 +40,8 @@ class AddResult:
     gone: int = 0
     labels_unused: int = 0
     not_clustered: int = 0
+    not_captured: tuple[Refusal, ...] = ()
+    captures_unused: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class HeldEncoder:
 class Status:
     """What an index holds; `encoder` is the current one of its `encoders`.
 
-    `paths` counts the present ones, `without_file` the specimens that have none of those.
+    `paths` counts the present ones, `without_file` the specimens that have none of those. `encounters` is None where no
+    specimen has a time.
     """
 
     index: str
@@ -85,6 +89,7 @@ class Status:
     labels: tuple[str, ...]
     roots: Mapping[str, str]
     version: str
+    encounters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ class Cluster:
     """A cluster: its permanent id, its size, the paths (or ids) of some members, the surest first.
 
     `name` is what a person called it, `verified` counts the members that a person put there. `least_similarity` is the
-    least cosine of any two members, where the clusters are cosine clusters.
+    least cosine of any two members, where the clusters are cosine clusters. `encounters` have members in it; None where
+    no specimen has a time.
     """
 
     id: str
@@ -101,6 +107,7 @@ class Cluster:
     name: str | None = None
     verified: int = 0
     least_similarity: float | None = None
+    encounters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +224,7 @@ class CheckResult:
 class LabelledCluster:
     """A cluster with the value that most of its members have in the first label column, and the share that has it.
 
-    `name` is what a person called it.
+    `name` is what a person called it; `encounters` as in Cluster.
     """
 
     id: str
@@ -225,6 +232,7 @@ class LabelledCluster:
     label: str | None
     share: float
     name: str | None = None
+    encounters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -245,6 +253,7 @@ class Overview:
         label: the label column that clusters are described by.
         labels: column → (value, specimens), frequent values first.
         refused: (reason, paths), frequent reasons first.
+        encounters: of all specimens; None where none has a time.
     """
 
     specimens: int
@@ -254,6 +263,7 @@ class Overview:
     clusters: tuple[LabelledCluster, ...]
     labels: Mapping[str, tuple[tuple[str, int], ...]]
     refused: tuple[tuple[str, int], ...]
+    encounters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -266,6 +276,7 @@ class ClusterSummary:
         label, share: the most frequent value of the label column, and the share of members that has it.
         since: when the id was given, ISO 8601 UTC.
         became: of one without members, where its last ones are: cluster, "noise" or "removed" → how many.
+        encounters: as in Cluster.
     """
 
     id: str
@@ -278,6 +289,7 @@ class ClusterSummary:
     state: str
     merged_into: str | None
     became: Mapping[str, int]
+    encounters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -296,7 +308,7 @@ class ClusterList:
 class Member:
     """A member of a cluster; `similarity` is the cosine to the medoid, the member most like all others.
 
-    It is None where the specimen has no vector of the current encoder.
+    It is None where the specimen has no vector of the current encoder. `encounter` is the id of the one it is in.
     """
 
     id: str
@@ -305,11 +317,15 @@ class Member:
     probability: float | None
     similarity: float | None
     labels: Mapping[str, str]
+    encounter: str | None = None
 
 
 @dataclass(frozen=True)
 class ClusterDetail:
-    """A cluster with its members: verified ones first, then the surest, then the most similar to the medoid."""
+    """A cluster with its members: verified ones first, then the surest, then the most similar to the medoid.
+
+    `encounters` as in Cluster.
+    """
 
     id: str
     name: str | None
@@ -322,6 +338,7 @@ class ClusterDetail:
     least_similarity: float | None
     mean_similarity: float | None
     members: tuple[Member, ...]
+    encounters: int | None = None
 
 
 @dataclass(frozen=True)

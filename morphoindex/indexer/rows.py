@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from morphoindex.indexer.specimen import FileRecord, Specimen
+from morphoindex.indexer.specimen import CAPTURE, FileRecord, Specimen
 
 
 def specimen_row(specimen: Specimen) -> tuple[Any, ...]:
@@ -19,6 +19,7 @@ def specimen_row(specimen: Specimen) -> tuple[Any, ...]:
         capture.get("time"), capture.get("camera"), capture.get("latitude"), capture.get("longitude"),
         "; ".join(specimen.notes), specimen.cluster, specimen.probability, specimen.added,
         json.dumps(dict(specimen.labels), ensure_ascii=False), specimen.revision, specimen.grouped,
+        *(capture.get(name) for name in CAPTURE[4:]),
     )  # fmt: skip
 
 
@@ -29,7 +30,9 @@ def path_row(state: str, specimen: Specimen, record: FileRecord) -> tuple[Any, .
 
 _TYPES = {
     "specimen": ("VARCHAR", "VARCHAR", "INTEGER", "INTEGER", "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR", "DOUBLE",
-                 "DOUBLE", "VARCHAR", "VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR"),
+                 "DOUBLE", "VARCHAR", "VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR",
+                 "INTEGER", "INTEGER", "INTEGER", "DOUBLE", "DOUBLE", "DOUBLE", "DOUBLE"),
+    "encounter": ("VARCHAR", "VARCHAR", "VARCHAR"),
     "stamp": ("VARCHAR", "VARCHAR", "VARCHAR"),
     "path": ("VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR"),
     "refusal": ("VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR"),
@@ -39,7 +42,7 @@ _TYPES = {
     "lineage": ("VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR"),
     "curated": ("VARCHAR", "VARCHAR"),
 }  # fmt: skip
-_KEYED = ("specimen", "refusal")
+_KEYED = ("specimen", "refusal", "encounter")
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +93,16 @@ class Session:
     def labels(self) -> tuple[str, ...]:
         """The label columns met so far."""
         return self.settings.labels
+
+    @property
+    def encounter_settings(self) -> Mapping[str, float]:
+        """What a person said makes an encounter, where it is not the default."""
+        return self.settings.encounters
+
+    def keep_encounter_settings(self, settings: Mapping[str, float]) -> None:
+        """Go by these from now on."""
+        if settings != self.settings.encounters:
+            self._write_settings(replace(self.settings, encounters=dict(settings)))
 
     def remember(self, labels: Iterable[str]) -> None:
         """Make new roots and label columns permanent, in `index.toml`, the views and the store's field indexes."""
@@ -328,7 +338,10 @@ _NAMES = {
     "cluster": Column("cluster", "text"), "format": Column("format", "text"), "width": Column("width", "number"),
     "height": Column("height", "number"), "time": Column("capture.time", "time"),
     "camera": Column("capture.camera", "text"), "latitude": Column("capture.latitude", "number"),
-    "longitude": Column("capture.longitude", "number"),
+    "longitude": Column("capture.longitude", "number"), "frame": Column("capture.frame", "text"),
+    "crop_number": Column("capture.crop_number", "number"), "frame_width": Column("capture.frame_width", "number"),
+    "frame_height": Column("capture.frame_height", "number"), "x1": Column("capture.x1", "number"),
+    "y1": Column("capture.y1", "number"), "x2": Column("capture.x2", "number"), "y2": Column("capture.y2", "number"),
 }  # fmt: skip
 
 

@@ -52,6 +52,7 @@ class Settings:
         collection: name of the collection on the server.
         roots: name → folder that paths are relative to; a relative folder is seen from the index folder.
         labels: the label columns met so far, in the order they were met.
+        encounters: what a person said makes an encounter, where it is not the default (see `encounters.rule_of`).
     """
 
     encoders: tuple[EncoderEntry, ...] = ()
@@ -60,6 +61,7 @@ class Settings:
     collection: str = ""
     roots: dict[str, str] = field(default_factory=lambda: {"home": ".."})
     labels: tuple[str, ...] = ()
+    encounters: dict[str, float] = field(default_factory=dict)
 
     @property
     def encoder(self) -> EncoderEntry | None:
@@ -125,6 +127,7 @@ def _from_table(table: dict[str, Any]) -> Settings:
         collection=str(table.get("collection", "")),
         roots={str(name): str(place) for name, place in table["roots"].items()},
         labels=tuple(str(name) for name in table.get("labels", ())),
+        encounters={str(name): float(value) for name, value in table.get("encounters", {}).items()},
     )
 
 

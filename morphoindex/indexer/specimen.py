@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 
 NOWHERE = "-"
 """In `Specimen.grouped`: the last run put it in no cluster."""
+CAPTURE = (
+    "time", "camera", "latitude", "longitude", "frame", "crop_number", "frame_width", "frame_height",
+    "x1", "y1", "x2", "y2",
+)  # fmt: skip
+"""What may be known of how a specimen was photographed."""
 STAMP = "stamp"
 """The payload key of the stamp of the vector of the encoder that an index was begun with; see `EncoderEntry`."""
 _CONTENT_ID = re.compile(r"[0-9a-f]{32}")
@@ -78,7 +83,9 @@ class Specimen:
         former_paths: where they lay before they were moved or overwritten.
         width, height: pixels, upright; format: by content, such as "JPEG"; bytes: of the file.
         labels: column → value.
-        capture: any of "time", "camera", "latitude", "longitude".
+        capture: any of `CAPTURE`: time, ISO 8601 by the camera's own clock; camera, and its place in degrees; for the
+            crop of a larger photograph that frame with its size, the number of the crop in it, and its box: left,
+            upper, right and lower edge in pixels of the frame. A box of no size is the centre alone.
         notes: what was noticed while reading, such as "first of 3 pages".
         cluster: id of the current cluster, None for noise and what was never clustered.
         grouped: the cluster that the last run put it in, or NOWHERE; None where it is `cluster`, which is so unless a

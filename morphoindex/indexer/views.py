@@ -9,15 +9,17 @@ from collections.abc import Sequence
 import duckdb
 
 COLUMNS = (
-    "id", "sha256", "width", "height", "format", "bytes", "time", "camera", "latitude", "longitude", "notes",
+    "id", "sha256", "width", "height", "format", "bytes", "time", "camera", "latitude", "longitude",
+    "frame", "crop_number", "frame_width", "frame_height", "x1", "y1", "x2", "y2", "encounter", "notes",
     "cluster", "cluster_name", "verified", "probability", "added",
 )  # fmt: skip
 """What a specimen has besides its labels; a label of such a name becomes the column `label_<name>`."""
 _FROM_HISTORY = {
+    "encounter": "encounter.encounter",
     "cluster_name": "lineage.name",
     "verified": "coalesce(curated.cluster = specimen.cluster, false)",
 }
-"""Columns of a specimen that follow from what people decided."""
+"""Columns of a specimen that follow from what people decided, and from the others."""
 _HISTORY = {
     "runs": "SELECT run, * EXCLUDE (run) FROM run",
     "events": "SELECT * FROM event",
@@ -25,8 +27,10 @@ _HISTORY = {
     "clusters": """
         SELECT specimen.cluster AS id, any_value(lineage.name) AS name, count(*) AS size,
             count(*) FILTER (curated.cluster = specimen.cluster) AS verified, avg(probability) AS probability,
+            count(DISTINCT encounter.encounter) AS encounters,
             any_value(lineage.since) AS since, any_value(lineage.run) AS first_run
-        FROM specimen LEFT JOIN curated USING (id) LEFT JOIN lineage ON lineage.cluster = specimen.cluster
+        FROM specimen LEFT JOIN curated USING (id) LEFT JOIN encounter USING (id)
+            LEFT JOIN lineage ON lineage.cluster = specimen.cluster
         WHERE specimen.cluster IS NOT NULL GROUP BY specimen.cluster
     """,
 }
@@ -41,7 +45,8 @@ def make_views(connection: duckdb.DuckDBPyConnection, labels: Sequence[str]) -> 
     plain = ", ".join(f"{_FROM_HISTORY.get(c, f'specimen.{identifier(c)}')} AS {identifier(c)}" for c in COLUMNS)
     connection.execute(
         f"CREATE OR REPLACE VIEW specimens AS SELECT {plain}{labelled} FROM specimen "
-        "LEFT JOIN lineage ON lineage.cluster = specimen.cluster LEFT JOIN curated ON curated.id = specimen.id"
+        "LEFT JOIN lineage ON lineage.cluster = specimen.cluster LEFT JOIN curated ON curated.id = specimen.id "
+        "LEFT JOIN encounter ON encounter.id = specimen.id"
     )
     connection.execute(
         f"CREATE OR REPLACE VIEW paths AS SELECT * EXCLUDE (rank) FROM ({records()}) QUALIFY row_number() "
@@ -72,7 +77,7 @@ def described_clusters(label: str | None) -> str:
     """A query for the clusters, from large to small, with the label that most of the members that have one have.
 
     Its columns: id, name, size, verified, label (NULL where none has one, or no label column is asked for), the share
-    of members that have it, since.
+    of members that have it, since, encounters.
     """
     value = f"json_extract_string(labels, {literal(json_path(label))})" if label else "NULL"
     return (
@@ -80,8 +85,8 @@ def described_clusters(label: str | None) -> str:
         "WHERE cluster IS NOT NULL GROUP BY cluster, label), "
         "first AS (SELECT cluster, label, members FROM counted QUALIFY row_number() OVER (PARTITION BY cluster "
         "ORDER BY label IS NULL, members DESC, label) = 1) "
-        "SELECT id, name, size, verified, label, members / size, since FROM clusters JOIN first ON id = cluster "
-        "ORDER BY size DESC, id"
+        "SELECT id, name, size, verified, label, members / size, since, encounters "
+        "FROM clusters JOIN first ON id = cluster ORDER BY size DESC, id"
     )
 
 
