@@ -72,9 +72,10 @@ def wrap(network: FloatNetwork, preparation: Preparation, record: EncoderRecord)
         *model.graph.node,
         *_after(sink),
     ]
+    by_channel = (3,) if network.channels_last else (3, 1, 1)
     constants = {
-        "mean": np.array(preparation.mean, np.float32),
-        "deviation": np.array(preparation.deviation, np.float32),
+        "mean": np.array(preparation.mean, np.float32).reshape(by_channel),
+        "deviation": np.array(preparation.deviation, np.float32).reshape(by_channel),
         "starts": np.array([preparation.margin] * 2),
         "ends": np.array([preparation.margin + preparation.height, preparation.margin + preparation.width]),
         "rows_columns": np.array([1, 2]),
@@ -122,9 +123,13 @@ def _before(preparation: Preparation, channels_last: bool, element: int, sink: s
     steps: list[tuple[str, list[str], dict[str, object]]] = []
     if preparation.margin:
         steps.append(("Slice", ["starts", "ends", "rows_columns"], {}))
-    steps += [("Cast", [], {"to": TensorProto.FLOAT}), ("Sub", ["mean"], {}), ("Div", ["deviation"], {})]
-    if not channels_last:
+    if not channels_last:  # first: bytes are quickest moved, and channels apart are quickest scaled
         steps.append(("Transpose", [], {"perm": [0, 3, 1, 2]}))
+    steps.append(("Cast", [], {"to": TensorProto.FLOAT}))
+    if any(preparation.mean):
+        steps.append(("Sub", ["mean"], {}))
+    if set(preparation.deviation) != {1.0}:
+        steps.append(("Div", ["deviation"], {}))
     steps.append(("Cast", [], {"to": element}))
     return _chain("pixels", steps, sink)
 

@@ -24,7 +24,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 LEAST_COSINE: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.995}
 HELD_BACK = (0, 4, 8, 16, 24)  # so many of the first layers stay in fp32, the first number that passes the check
 _LAYERS = ("Conv", "Gemm", "MatMul")
-_MEANS = ("GlobalAveragePool", "ReduceMean")
+_MEANS = ("GlobalAveragePool", "AveragePool", "ReduceMean")
 
 
 def halve(network: FloatNetwork) -> FloatNetwork:
@@ -88,10 +88,11 @@ def layers(network: FloatNetwork) -> int:
 
 
 def _tail(model: ModelProto) -> Sequence[str]:
-    """What comes with and after the mean over places, the last one there is; nothing where there is none."""
+    """The last mean over places and what comes after it, if no convolution does; else nothing."""
     nodes = list(model.graph.node)
-    means = [number for number, node in enumerate(nodes) if node.op_type in _MEANS]
-    return [node.name for node in nodes[means[-1] :]] if means else []
+    last = max((number for number, node in enumerate(nodes) if node.op_type == "Conv"), default=len(nodes))
+    means = [number for number, node in enumerate(nodes) if node.op_type in _MEANS and number > last]
+    return [node.name for node in nodes[means[0] :]] if means else []
 
 
 def _first(model: ModelProto, layers: int) -> Sequence[str]:
