@@ -174,12 +174,13 @@ def test_dedup_json(tmp_path: Path) -> None:
     draw(tmp_path / "photos/d.png", 3)
     cli("add", "photos")
     answer = cli.json("dedup")
-    assert set(answer) == {"threshold", "groups"}
+    assert set(answer) == {"threshold", "neighbours", "pairs", "compared", "groups", "unread", "seconds"}
     (group,) = answer["groups"]
     assert group["keep"] == str(original)
     assert [Path(d["path"]).name for d in group["drop"]] == ["c.png", "b.jpg"]
     assert group["drop"][0]["similarity"] == 1.0
     assert answer["threshold"] <= group["drop"][1]["similarity"] <= 1.0
+    assert [d["how"] for d in group["drop"]] == ["bytes", "frame"]
     assert "2 files beside a better one" in cli("dedup").stdout
 
 

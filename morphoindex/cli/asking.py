@@ -1,4 +1,4 @@
-"""cluster, search, dedup: questions to the vectors."""
+"""cluster, search: questions to the vectors."""
 
 from __future__ import annotations
 
@@ -240,40 +240,5 @@ def search(shared: Shared, query: str, k: int, where: str | None, encoder: str |
         render.table(("score", "specimen", "cluster", "labels", "path"), rows, right=("score",))
         if result.novel:
             render.line("All of them are farther than specimens of one name are: it may be something new.")
-
-    shared.answer(result, show)
-
-
-@click.command()
-@click.option(
-    "--threshold",
-    type=float,
-    metavar="COSINE",
-    help="From which similarity two files show the same picture.  [default: 0.97]",
-)
-@shared
-def dedup(shared: Shared, threshold: float | None) -> None:
-    """Groups of files that look the same, and the best of each: re-encoded, resized, saved again.
-
-    A proposal by the embedding alone, which also takes two animals in one pose for the same: look before you delete.
-    Members of a group hang together by steps; the similarity shown is that to the one to keep. Nothing is deleted.
-    """
-    from morphoindex.cli import render
-
-    with shared.open() as index:
-        result = index.dedup(threshold)
-
-    def show() -> None:
-        files = sum(len(group.drop) for group in result.groups)
-        render.line(
-            f"{render.count(len(result.groups), 'group')} of near-duplicates at {result.threshold:g}: "
-            f"{render.count(files, 'file')} beside a better one. A proposal: look before you delete."
-        )
-        for group in result.groups[:_LISTED]:
-            render.line(f"\nkeep   {render.short(group.keep)}")
-            for other in group.drop:
-                render.line(f"{other.similarity:.3f}  {render.short(other.path)}")
-        if len(result.groups) > _LISTED:
-            render.line(f"\n… and {len(result.groups) - _LISTED:,} more groups: --json has all.")
 
     shared.answer(result, show)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from morphoindex.exporters.training.loop import Progress as Step
     from morphoindex.exporters.training.runs import Watcher
+    from morphoindex.indexer.duplicate_results import Comparing
     from morphoindex.indexer.encoder_results import Reembedding
     from morphoindex.indexer.ingest import Counts
 
@@ -81,13 +82,32 @@ def copying(shown: bool) -> Iterator[Callable[[int, int], None]]:
         bar.stop()
 
 
-def _bar(doing: str) -> Progress:
+@contextmanager
+def comparing(shown: bool) -> Iterator[Callable[[Comparing], None]]:
+    """Show how far the comparing of pictures is: gives the function to call with that."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda done: None
+        return
+    bar = _bar("comparing", "pairs", "files unread")
+    task = bar.add_task("dedup", total=None, refused=0, rate=0.0)
+
+    def show(done: Comparing) -> None:
+        bar.start()
+        bar.update(task, total=done.total, completed=done.compared, refused=done.unread, rate=bar.tasks[0].speed or 0.0)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
+
+
+def _bar(doing: str, of: str = "images", refused: str = "refused") -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:.0f} images/s"),
-        TimeRemainingColumn(), TextColumn("{task.fields[refused]} refused"),
+        TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:.0f} " + of + "/s"),
+        TimeRemainingColumn(), TextColumn("{task.fields[refused]} " + refused),
         console=Console(stderr=True), transient=True,
     )  # fmt: skip
 

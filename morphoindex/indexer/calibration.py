@@ -31,12 +31,13 @@ from morphoindex.indexer.selection.identification import (
 from morphoindex.indexer.selection.together import numbered
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.settings import write_whole
-from morphoindex.indexer.subsets import SAME_PICTURE
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.forest import ClusterForest
 
 FOLDER = "calibration"
+SAME_PICTURE = 0.97
+"""Cosine from which on specimens of one name count as copies, which do not vouch for each other."""
 FEWEST_NAMES = 5
 """Names that have another specimen when one is left out, from which on there is a calibration."""
 FEWEST_SPECIMENS = 30

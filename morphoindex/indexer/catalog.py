@@ -123,6 +123,13 @@ class Catalog:
                 update(connection, "specimen", {"probability": "DOUBLE"}, weighed, revision)
             connection.execute("UPDATE seen SET revision = greatest(revision, ?)", [revision])
 
+    def tag(self, tags: Mapping[str | None, Sequence[str]], revision: int) -> None:
+        """Take in tags of near-duplicates as the store has them since `revision`; see `Collection.tag`."""
+        rows = [(specimen, kept) for kept, ids in tags.items() for specimen in ids]
+        with self._transaction() as connection:
+            update(connection, "specimen", {"duplicate_of": "VARCHAR"}, rows, revision)
+            connection.execute("UPDATE seen SET revision = greatest(revision, ?)", [revision])
+
     def remove(self, ids: Sequence[str]) -> None:
         """Forget specimens and their paths."""
         with self._transaction() as connection:
@@ -197,6 +204,10 @@ class Catalog:
             list(ids), list(clusters),
         )  # fmt: skip
         return list(found.rows)
+
+    def tags(self) -> dict[str, str]:
+        """The near-duplicates that are tagged, and which specimen is kept instead of each."""
+        return dict(self.query("SELECT id, duplicate_of FROM specimen WHERE duplicate_of IS NOT NULL").rows)
 
     def not_clustered(self) -> int:
         """How many specimens have come since the last clustering run."""

@@ -9,13 +9,16 @@ from dataclasses import replace
 from morphoindex.indexer.clustering.decisions import (
     Apart,
     Decision,
+    Distinct,
     Merge,
     Move,
     Name,
     Numbered,
     Split,
+    Tag,
     Undo,
     Verify,
+    concerned,
     mentions,
     placed,
     resting_on,
@@ -99,6 +102,11 @@ def in_words(decision: Decision) -> str:
             return f"{specimens(len(placed(decision)))} verified in {listed(members)}"
         case Apart(clusters):
             return f"{listed(clusters)} told apart"
+        case Distinct((one, other)):
+            return f"{one} and {other} are not the same photograph"
+        case Tag(groups, loose):
+            tagged = f"{specimens(concerned(decision) - len(loose))} tagged as near-duplicates of {len(groups):,}"
+            return f"{tagged}, {specimens(len(loose))} no longer" if loose else tagged
         case Undo(of):
             return f"decision {of} no longer holds"
 

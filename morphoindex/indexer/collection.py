@@ -20,7 +20,7 @@ from morphoindex.indexer.vectors import FieldKind, Hit, Payload, Point, VectorSt
 FIELDS: dict[Key, FieldKind] = {
     "revision": "integer", "cluster": "keyword", "format": "keyword", "capture.camera": "keyword",
     "capture.time": "datetime", "capture.latitude": "float", "capture.longitude": "float", "width": "integer",
-    "height": "integer", "capture.frame": "keyword",
+    "height": "integer", "capture.frame": "keyword", "duplicate_of": "keyword",
 }  # fmt: skip
 """Payload keys with an index, besides the labels."""
 
@@ -154,6 +154,20 @@ class Collection:
                 [({**payload, "revision": revision}, [point_id(i) for i in ids]) for payload, ids in payloads]
             )
             self.catalog.assign(clusters, probabilities, revision)
+
+    def tag(self, tags: Mapping[str | None, Sequence[str]]) -> None:
+        """Write `Specimen.duplicate_of`: value → ids of the specimens that now have it."""
+        if not tags:
+            return
+        with self._writing():
+            revision = self._next()
+            self.store.set_payloads(
+                [
+                    ({"duplicate_of": kept, "revision": revision}, [point_id(i) for i in ids])
+                    for kept, ids in tags.items()
+                ]
+            )
+            self.catalog.tag(tags, revision)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete specimens."""

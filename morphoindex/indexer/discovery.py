@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from morphoindex.indexer.images import SUFFIXES
 
 OUTPUT = ".morphoindex-output"
-"""A file that has its folder passed over: `sample --out` put pictures there that are in the collection already."""
+"""A file that has its folder passed over: `sample` or `dedup` put pictures there that are in the collection already."""
 
 
 @dataclass(frozen=True)

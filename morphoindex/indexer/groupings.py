@@ -13,9 +13,9 @@ from morphoindex.indexer.clustering.labels import NOISE
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.naming import CAMERA, value_of
 from morphoindex.indexer.selection.together import numbered
-from morphoindex.indexer.subsets import SAME_PICTURE
 
 _NOON = timedelta(hours=12)
+SAME_PICTURE = 0.97
 
 
 @dataclass(frozen=True)

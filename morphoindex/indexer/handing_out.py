@@ -189,7 +189,7 @@ def _write(
             there.append(one)
             report(number + 1, len(planned))
     except OSError as error:
-        trouble = _words(error, files)
+        trouble = in_words(error, files == "link")
     finally:
         (out / _RESERVE).unlink(missing_ok=True)
         for name, content in _tables(index, there, layout, files).items():
@@ -210,8 +210,9 @@ def _reserve(out: Path, size: int) -> None:
         file.write(bytes(size))
 
 
-def _words(error: OSError, files: Files) -> str:
-    if files == "link" and error.errno in (errno.EXDEV, errno.EPERM, errno.ENOTSUP):
+def in_words(error: OSError, linking: bool) -> str:
+    """Why files cannot be put into a folder."""
+    if linking and error.errno in (errno.EXDEV, errno.EPERM, errno.ENOTSUP):
         return "hard links do not reach from the photographs to this folder, which is on another disk: have them copied"
     return f"{error.strerror}: {to_text(os.fsdecode(error.filename))}" if error.filename else str(error.strerror)
 

@@ -13,17 +13,19 @@ from morphoindex.errors import IndexDamaged
 from morphoindex.indexer.clustering.decisions import (
     Apart,
     Decision,
+    Distinct,
     Merge,
     Move,
     Name,
     Numbered,
     Rulings,
     Split,
+    Tag,
     Undo,
     Verify,
+    concerned,
     made,
     mentions,
-    placed,
     rulings,
 )
 from morphoindex.indexer.clustering.events import Event
@@ -34,7 +36,8 @@ from morphoindex.indexer.specimen import grouped_value, run_cluster
 RUN = "cluster"
 DECISION = "decision"
 KINDS: dict[str, type[Any]] = {
-    "name": Name, "merge": Merge, "split": Split, "move": Move, "verify": Verify, "apart": Apart, "undo": Undo,
+    "name": Name, "merge": Merge, "split": Split, "move": Move, "verify": Verify, "apart": Apart,
+    "distinct": Distinct, "duplicates": Tag, "undo": Undo,
 }  # fmt: skip
 """Decisions by the word that stands for them in the journal."""
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -198,8 +201,23 @@ def unsettled(collection: Collection, history: History) -> list[Unsettled]:
     return found
 
 
+def untagged(collection: Collection, history: History) -> dict[str | None, list[str]]:
+    """`Specimen.duplicate_of` where it is not what the decisions say: what is due → ids.
+
+    A specimen whose better one is no longer in the index is due no tag: it is all that is left.
+    """
+    has, stands = collection.catalog.tags(), history.rulings.duplicate_of
+    there = collection.catalog.known(list({*stands, *stands.values()})) if stands else set()
+    due = {specimen: kept for specimen, kept in stands.items() if specimen in there and kept in there}
+    changes: dict[str | None, list[str]] = defaultdict(list)
+    for specimen in sorted(has.keys() | due.keys()):
+        if has.get(specimen) != due.get(specimen):
+            changes[due.get(specimen)].append(specimen)
+    return changes
+
+
 def settle(collection: Collection, history: History) -> None:
-    """Bring the memberships in the store to what the decisions say.
+    """Bring memberships and tags in the store to what the decisions say.
 
     Follows from what the store has and from the journal alone, so it can be cut off and repeated at any time.
     """
@@ -207,6 +225,7 @@ def settle(collection: Collection, history: History) -> None:
     for one in unsettled(collection, history):
         changes[one.due].append(one.specimen)
     collection.assign(changes)
+    collection.tag(untagged(collection, history))
 
 
 def take_in(collection: Collection, history: History) -> None:
@@ -261,4 +280,4 @@ def _decision_row(one: Numbered) -> tuple[Any, ...]:
     name = decision.name if isinstance(decision, Name) else None
     undoes = decision.of if isinstance(decision, Undo) else None
     clusters = ", ".join(sorted(mentions(decision)))
-    return one.number, one.time, word_for(decision), clusters, name, len(placed(decision)), undoes
+    return one.number, one.time, word_for(decision), clusters, name, concerned(decision), undoes

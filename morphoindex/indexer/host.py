@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from morphoindex.indexer.collection import Collection
 from morphoindex.indexer.encoder import Encoder
 from morphoindex.indexer.graph import Neighbours
+from morphoindex.indexer.journal import Journal
 from morphoindex.indexer.paths import Roots, to_text
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.where import Column
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 class Host(Protocol):
     """An open index, seen from its parts."""
+
+    folder: Path
+    journal: Journal
 
     @property
     def collection(self) -> Collection:

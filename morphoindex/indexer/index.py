@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from morphoindex.indexer.catalog import Table
 from morphoindex.indexer.clustering.labels import Selection
+from morphoindex.indexer.duplicate_results import Comparing, DedupResult
 from morphoindex.indexer.encoder_results import Comparison, Dropped, Reembedding, ReembedResult, Switched
 from morphoindex.indexer.encounters import encounters_by_specimen
 from morphoindex.indexer.graph import Neighbours
@@ -24,7 +25,6 @@ from morphoindex.indexer.results import (
     AddResult,
     CheckResult,
     ClusterResult,
-    DedupResult,
     Overview,
     RemoveResult,
     SearchResult,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from morphoindex.indexer.curation import Clusters
+    from morphoindex.indexer.deduplication import Duplicates
     from morphoindex.indexer.encounter_results import EncounterResult
     from morphoindex.indexer.handing_out import Files, Layout
     from morphoindex.indexer.ingest import Counts
@@ -254,18 +255,26 @@ class Index:
 
         return Clusters(self._session)
 
-    def dedup(self, threshold: float | None = None) -> DedupResult:
-        """Groups of files that show the same picture, and the best of each.
+    @property
+    def duplicates(self) -> Duplicates:
+        """Near-duplicates, and what is done about them: `index.duplicates.tag(index.dedup())`."""
+        from morphoindex.indexer.deduplication import Duplicates
+
+        return Duplicates(self._session)
+
+    def dedup(
+        self, threshold: float | None = None, *, report: Callable[[Comparing], None] = lambda done: None
+    ) -> DedupResult:
+        """Groups of files that show the same photograph, and the best of each; `duplicates.find` has more to set.
 
         Args:
-            threshold: cosine from which two pictures are taken for the same.
+            threshold: only pairs of at least this cosine are looked at; 0.5 by default.
+            report: told how far it is.
 
         Raises:
             UsageError: the threshold is not a cosine.
         """
-        from morphoindex.indexer.subsets import dedup
-
-        return dedup(self._session, threshold)
+        return self.duplicates.find(threshold, report=report)
 
     def sample(
         self, n: int, by: str | None = None, where: str | None = None, *, strategy: Strategy = "cluster", seed: int = 0

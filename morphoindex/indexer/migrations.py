@@ -105,3 +105,9 @@ def captures_and_encounters(connection: duckdb.DuckDBPyConnection) -> None:
         CREATE TABLE encounter (id VARCHAR PRIMARY KEY, encounter VARCHAR, session VARCHAR);
         ALTER TABLE seen ADD COLUMN encounters VARCHAR DEFAULT '';
     """)
+
+
+@migration(6)
+def near_duplicates(connection: duckdb.DuckDBPyConnection) -> None:
+    """Which specimen is kept instead of a near-duplicate."""
+    connection.execute("ALTER TABLE specimen ADD COLUMN duplicate_of VARCHAR")

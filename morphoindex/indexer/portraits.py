@@ -19,7 +19,6 @@ from morphoindex.indexer.filters import Compare
 from morphoindex.indexer.grouping import retention
 from morphoindex.indexer.history import History, read_history
 from morphoindex.indexer.host import Host, place
-from morphoindex.indexer.journal import Journal
 from morphoindex.indexer.labels import telling
 from morphoindex.indexer.results import ClusterDetail, ClusterHistory, ClusterList, ClusterSummary, Member
 from morphoindex.indexer.views import described_clusters
@@ -28,11 +27,7 @@ _ID = re.compile(r"[Cc]0*(\d+)")
 
 
 class Desk(Host, Protocol):
-    """An open index with its journal."""
-
-    @property
-    def journal(self) -> Journal:
-        """Where runs and decisions are written down."""
+    """An open index, at which people decide."""
 
 
 @dataclass(frozen=True)

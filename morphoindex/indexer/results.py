@@ -182,30 +182,6 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
-class Duplicate:
-    """A file that is nearly the same as the one to keep; `similarity` is the cosine, 1.0 for the same bytes."""
-
-    path: str
-    similarity: float
-
-
-@dataclass(frozen=True)
-class DuplicateGroup:
-    """Files of one picture: the best one, and the others."""
-
-    keep: str
-    drop: tuple[Duplicate, ...]
-
-
-@dataclass(frozen=True)
-class DedupResult:
-    """What `dedup` found, the group with the most alike pair first."""
-
-    threshold: float
-    groups: tuple[DuplicateGroup, ...]
-
-
-@dataclass(frozen=True)
 class CheckResult:
     """What `check` compared, and every difference in words; `clean` where there is none.
 

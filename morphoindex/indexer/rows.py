@@ -19,7 +19,7 @@ def specimen_row(specimen: Specimen) -> tuple[Any, ...]:
         capture.get("time"), capture.get("camera"), capture.get("latitude"), capture.get("longitude"),
         "; ".join(specimen.notes), specimen.cluster, specimen.probability, specimen.added,
         json.dumps(dict(specimen.labels), ensure_ascii=False), specimen.revision, specimen.grouped,
-        *(capture.get(name) for name in CAPTURE[4:]),
+        *(capture.get(name) for name in CAPTURE[4:]), specimen.duplicate_of,
     )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def path_row(state: str, specimen: Specimen, record: FileRecord) -> tuple[Any, .
 _TYPES = {
     "specimen": ("VARCHAR", "VARCHAR", "INTEGER", "INTEGER", "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR", "DOUBLE",
                  "DOUBLE", "VARCHAR", "VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR", "VARCHAR",
-                 "INTEGER", "INTEGER", "INTEGER", "DOUBLE", "DOUBLE", "DOUBLE", "DOUBLE"),
+                 "INTEGER", "INTEGER", "INTEGER", "DOUBLE", "DOUBLE", "DOUBLE", "DOUBLE", "VARCHAR"),
     "encounter": ("VARCHAR", "VARCHAR", "VARCHAR"),
     "stamp": ("VARCHAR", "VARCHAR", "VARCHAR"),
     "path": ("VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR"),

@@ -342,6 +342,7 @@ _NAMES = {
     "crop_number": Column("capture.crop_number", "number"), "frame_width": Column("capture.frame_width", "number"),
     "frame_height": Column("capture.frame_height", "number"), "x1": Column("capture.x1", "number"),
     "y1": Column("capture.y1", "number"), "x2": Column("capture.x2", "number"), "y2": Column("capture.y2", "number"),
+    "duplicate_of": Column("duplicate_of", "text"),
 }  # fmt: skip
 
 

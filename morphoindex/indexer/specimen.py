@@ -91,6 +91,7 @@ class Specimen:
         grouped: the cluster that the last run put it in, or NOWHERE; None where it is `cluster`, which is so unless a
             person decided otherwise.
         probability: of the membership that the last run gave it, in [0, 1]; None where never clustered.
+        duplicate_of: id of the specimen that is kept instead of this one, if a person had near-duplicates tagged.
         added: ISO 8601 UTC.
         stamps: of its vectors (see `stamp`), under the keys of their encoders (`EncoderEntry.stamp_key`); none where it
             was stored by an early version.
@@ -111,6 +112,7 @@ class Specimen:
     cluster: str | None = None
     grouped: str | None = None
     probability: float | None = None
+    duplicate_of: str | None = None
     added: str = ""
     stamps: Mapping[str, str] = field(default_factory=dict)
     revision: int = 0

@@ -11,7 +11,7 @@ import duckdb
 COLUMNS = (
     "id", "sha256", "width", "height", "format", "bytes", "time", "camera", "latitude", "longitude",
     "frame", "crop_number", "frame_width", "frame_height", "x1", "y1", "x2", "y2", "encounter", "notes",
-    "cluster", "cluster_name", "verified", "probability", "added",
+    "cluster", "cluster_name", "verified", "probability", "duplicate_of", "added",
 )  # fmt: skip
 """What a specimen has besides its labels; a label of such a name becomes the column `label_<name>`."""
 _FROM_HISTORY = {

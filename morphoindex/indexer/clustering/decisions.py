@@ -59,13 +59,28 @@ class Apart:
 
 
 @dataclass(frozen=True)
+class Distinct:
+    """Two specimens do not show the same photograph, however alike they look."""
+
+    specimens: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Tag:
+    """Specimens are near-duplicates: `groups` is the one to keep → the others; `loose` are no longer any."""
+
+    groups: Mapping[str, tuple[str, ...]]
+    loose: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Undo:
     """A former decision no longer holds."""
 
     of: int
 
 
-Decision = Name | Merge | Split | Move | Verify | Apart | Undo
+Decision = Name | Merge | Split | Move | Verify | Apart | Distinct | Tag | Undo
 
 
 @dataclass(frozen=True)
@@ -93,6 +108,8 @@ class Rulings:
         names: cluster → its name.
         apart: pairs of clusters that are not the same, the lower id first.
         withdrawn: those of `same` whose split was undone: the next run knows them no longer.
+        distinct: pairs of specimens that do not show the same photograph, the lower id first.
+        duplicate_of: specimen → the one that is kept instead of it.
     """
 
     pins: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +117,8 @@ class Rulings:
     names: Mapping[str, str] = field(default_factory=dict)
     apart: frozenset[tuple[str, str]] = frozenset()
     withdrawn: frozenset[str] = frozenset()
+    distinct: frozenset[tuple[str, str]] = frozenset()
+    duplicate_of: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, cluster: str) -> str:
         """The cluster that this one counts as, itself unless it was merged: "C0002" -> "C0001"."""
@@ -157,6 +176,8 @@ def rulings(decisions: Sequence[Numbered]) -> Rulings:
         names=_names(given, same),
         apart=frozenset((min(a, b), max(a, b)) for a, b in pairs if a != b),
         withdrawn=frozenset(withdrawn),
+        distinct=frozenset(_ordered(one.decision.specimens) for one in held if isinstance(one.decision, Distinct)),
+        duplicate_of=_tags(held),
     )
 
 
@@ -173,7 +194,7 @@ def mentions(decision: Decision) -> set[str]:
             return set(members)
         case Apart(clusters):
             return set(clusters)
-        case Undo():
+        case Distinct() | Tag() | Undo():
             return set()
 
 
@@ -188,6 +209,17 @@ def placed(decision: Decision) -> dict[str, str]:
             return {}
 
 
+def concerned(decision: Decision) -> int:
+    """How many specimens a decision names."""
+    match decision:
+        case Distinct(specimens):
+            return len(specimens)
+        case Tag(groups, loose):
+            return sum(map(len, groups.values())) + len(loose)
+        case _:
+            return len(placed(decision))
+
+
 def made(decisions: Iterable[Numbered]) -> set[str]:
     """Ids that decisions gave to new clusters, undone ones included: they are never given again."""
     return {part for one in decisions if isinstance(one.decision, Split) for part in one.decision.parts}
@@ -197,6 +229,26 @@ def resting_on(decisions: Sequence[Numbered], number: int) -> list[Numbered]:
     """The decisions that stand and build on a cluster that decision `number` made."""
     new = made(one for one in decisions if one.number == number)
     return [one for one in standing(decisions) if one.number > number and mentions(one.decision) & new]
+
+
+def _ordered(pair: tuple[str, str]) -> tuple[str, str]:
+    return min(pair), max(pair)
+
+
+def _tags(held: Iterable[Numbered]) -> dict[str, str]:
+    """Specimen → the one to keep instead. What is kept is tagged no longer, nor is what was said to be another."""
+    tags: dict[str, str] = {}
+    for decision in (one.decision for one in held):
+        match decision:
+            case Tag(groups, loose):
+                for specimen in (*loose, *groups):
+                    tags.pop(specimen, None)
+                tags.update((specimen, kept) for kept, others in groups.items() for specimen in others)
+            case Distinct((one, other)):
+                for a, b in ((one, other), (other, one)):
+                    if tags.get(a) == b:
+                        del tags[a]
+    return tags
 
 
 def _merge(merged: dict[str, str], into: str, clusters: Iterable[str]) -> None:

@@ -252,6 +252,18 @@ class ClusterForest:
         """The nearest neighbours of each specimen, until the next change."""
         return self._rows.lists if self._rows is not None else Rows.empty(0, np.dtype(np.float32), self._room).lists
 
+    def nearest(self, k: int) -> Lists:
+        """The lists, each with at least the k nearest others (all, where there are fewer); found anew if it is shorter.
+
+        Args:
+            k: at most as many as the forest keeps, 32 by default.
+        """
+        self._see_whole()
+        if self._rows is not None and len(self):
+            with self._changing():
+                refill(self._rows, min(k, self._room), self._workspace)
+        return self.neighbours
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write everything to a folder, which is made; a crash leaves what was there before.
 
