@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from morphoindex.indexer.catalog import Table
 from morphoindex.indexer.clustering.labels import Selection
-from morphoindex.indexer.duplicate_results import Comparing, DedupResult
-from morphoindex.indexer.encoder_results import Comparison, Dropped, Reembedding, ReembedResult, Switched
 from morphoindex.indexer.encounters import encounters_by_specimen
 from morphoindex.indexer.graph import Neighbours
 from morphoindex.indexer.grouping import cluster
 from morphoindex.indexer.host import place
 from morphoindex.indexer.identification_results import IdentifyResult
+from morphoindex.indexer.index_encoders import EncoderMethods
+from morphoindex.indexer.index_selection import SelectionMethods, several
 from morphoindex.indexer.labelling import Linkage, Parameters
 from morphoindex.indexer.registry import EXTERNAL
 from morphoindex.indexer.results import (
@@ -31,22 +31,16 @@ from morphoindex.indexer.results import (
     Status,
     SweepResult,
 )
-from morphoindex.indexer.sampling_results import SampleResult, WrittenSample
 from morphoindex.indexer.session import Session
-from morphoindex.indexer.split_results import SplitResult
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from morphoindex.indexer.curation import Clusters
-    from morphoindex.indexer.deduplication import Duplicates
-    from morphoindex.indexer.encounter_results import EncounterResult
-    from morphoindex.indexer.handing_out import Files, Layout
     from morphoindex.indexer.ingest import Counts
-    from morphoindex.indexer.selection.sampling import Strategy
 
 
-class Index:
+class Index(SelectionMethods, EncoderMethods):
     """An index of specimens, open. Made by `morphoindex.open`, used as a context manager."""
 
     def __init__(self, session: Session) -> None:
@@ -187,7 +181,7 @@ class Index:
         from morphoindex.indexer.identifying import identify
 
         with self._session.looking_with(encoder):
-            return identify(self._session, _paths(targets), k, label, _several(groups))
+            return identify(self._session, _paths(targets), k, label, several(groups))
 
     def cluster(
         self,
@@ -255,139 +249,6 @@ class Index:
 
         return Clusters(self._session)
 
-    @property
-    def duplicates(self) -> Duplicates:
-        """Near-duplicates, and what is done about them: `index.duplicates.tag(index.dedup())`."""
-        from morphoindex.indexer.deduplication import Duplicates
-
-        return Duplicates(self._session)
-
-    def dedup(
-        self, threshold: float | None = None, *, report: Callable[[Comparing], None] = lambda done: None
-    ) -> DedupResult:
-        """Groups of files that show the same photograph, and the best of each; `duplicates.find` has more to set.
-
-        Args:
-            threshold: only pairs of at least this cosine are looked at; 0.5 by default.
-            report: told how far it is.
-
-        Raises:
-            UsageError: the threshold is not a cosine.
-        """
-        return self.duplicates.find(threshold, report=report)
-
-    def sample(
-        self, n: int, by: str | None = None, where: str | None = None, *, strategy: Strategy = "cluster", seed: int = 0
-    ) -> SampleResult:
-        """A subset, and what it is worth beside a random one.
-
-        Args:
-            n: how many; all there are if that is fewer.
-            by: a label column whose values each give one specimen in turn, by the strategy; of `stratified`, the
-                strata, by default the label that says most.
-            where: a condition, as for `search`.
-            strategy: "cluster", "kmeans", "coverage", "facility", "stratified" or "random", see docs/sampling.md.
-            seed: of what is left to chance, and of the random sample beside.
-
-        Raises:
-            UsageError: n is below 1, the column, the strategy or the condition is wrong, or nothing has such a label.
-        """
-        from morphoindex.indexer.sampling import sample
-
-        return sample(self._session, n, strategy, by, where, seed)
-
-    def write_sample(
-        self,
-        chosen: SampleResult,
-        out: str | os.PathLike[str],
-        *,
-        layout: Layout = "flat",
-        files: Files = "copy",
-        report: Callable[[int, int], None] = lambda done, total: None,
-    ) -> WrittenSample:
-        """Put the files of a sample into a folder of its own, with a `manifest.csv`. Begun before, it is finished.
-
-        Args:
-            chosen: of `sample`.
-            out: the folder; new, empty, or with this sample.
-            layout: "flat"; "imagefolder", a folder for each value of `chosen.by` or of the label that says most; or
-                "huggingface", with a `metadata.jsonl`.
-            files: "copy"; "link", hard links, which take no room; or "none", the manifest alone.
-            report: told how many of how many are done.
-
-        Raises:
-            UsageError: the folder is not such a one, cannot be written to, or layout and files do not go together.
-        """
-        from morphoindex.indexer.handing_out import write_sample
-
-        return write_sample(self._session, chosen, Path(out), layout, files, report)
-
-    def split(
-        self,
-        ratios: str | Sequence[float] | None = None,
-        *,
-        names: str | Sequence[str] | None = None,
-        by: str | None = None,
-        groups: str | Sequence[str] | None = None,
-        site: str | None = None,
-        night: bool | None = None,
-        seed: int | None = None,
-        name: str = "main",
-        anew: bool = False,
-        out: str | os.PathLike[str] | None = None,
-        dry_run: bool = False,
-    ) -> SplitResult:
-        """Divide the specimens into sides that share nothing; a split is kept, and what is new joins it.
-
-        Args:
-            ratios: such as "80/10/10"; for a split that is there, that one's, as for all that is not given.
-            names: of the sides; by default train, val and test, or train and test.
-            by: the label column whose values each side gets its share of; by default the lowest rank, "" for none.
-            groups: columns; specimens with the same value in one of them stay on one side.
-            site: a column that is a group, too; with `night` only what was taken there in one night is.
-            night: what one camera took in one night, noon to noon, stays on one side; of `site` where that is given.
-            seed: another one deals otherwise.
-            name: of the split; an index can have several.
-            anew: draw it anew; what was on one side may go to another.
-            out: a folder for a manifest of each side, and `certificate.json`.
-            dry_run: only say what it would come to.
-
-        Raises:
-            UsageError: what was asked for cannot be, or is not what the split of this name is.
-            SplitLeaks: what belongs together was put on different sides before that was known. Nothing was written.
-        """
-        from morphoindex.indexer.splitting import Wish, split
-
-        wish = Wish(
-            ratios, None if names is None else _several(names), by, None if groups is None else _several(groups), site,
-            night, seed,
-        )  # fmt: skip
-        return split(self._session, wish, name, anew, None if out is None else Path(out), dry_run)
-
-    def encounters(
-        self, *, similarity: float | None = None, distance: float | None = None, gap: float | None = None,
-        quick_gap: float | None = None, dry_run: bool = False,
-    ) -> EncounterResult:  # fmt: skip
-        """One animal over several images of a camera, with the counts per camera and day.
-
-        Two images are of one animal where they are alike, and follow each other quickly, or slowly and in one place.
-        What is given is kept, and holds for all counts of encounters from then on.
-
-        Args:
-            similarity: cosine, at least.
-            distance: between the centres of boxes, pixels, less than.
-            gap: seconds, less than, for images within the distance.
-            quick_gap: seconds, less than, whatever the distance.
-            dry_run: only try these; nothing is kept.
-
-        Raises:
-            UsageError: one of them is not what is allowed.
-        """
-        from morphoindex.indexer.seeing import encounters
-
-        given = {"similarity": similarity, "distance": distance, "gap": gap, "quick_gap": quick_gap}
-        return encounters(self._session, given, dry_run)
-
     def overview(self) -> Overview:
         """Clusters with their most frequent label, counts of label values, reasons of refusals."""
         from morphoindex.indexer.reports import overview
@@ -428,72 +289,6 @@ class Index:
 
         return status(self._session)
 
-    # -- encoders ------------------------------------------------------------------------------------------------
-
-    def reembed(
-        self,
-        encoder: str | None = None,
-        *,
-        dry_run: bool = False,
-        max_megapixels: float = 200,
-        report: Callable[[Reembedding], None] = lambda done: None,
-    ) -> ReembedResult:
-        """Give all specimens that lack it a vector of an encoder, by reading their photographs again.
-
-        The vectors that they have stay. Interrupted, it keeps what was done, and goes on from there the next time.
-
-        Args:
-            encoder: a built-in name, an ONNX file, or one that the index holds; by default the current one.
-            dry_run: only find out what would be read.
-            max_megapixels: larger photographs are refused.
-            report: told how far it is, after every committed batch.
-
-        Raises:
-            UsageError: there is no such encoder, its vectors were made elsewhere, or there are no photographs at all.
-            EncoderInvalid: it is not an encoder of the contract; the index is then as it was.
-        """
-        from morphoindex.indexer.reembedding import reembed
-
-        return reembed(self._session, encoder, dry_run, max_megapixels, report)
-
-    def use(self, encoder: str) -> Switched:
-        """Have search, clusters, duplicates and samples go by another encoder that the index holds, from now on.
-
-        Clusters, their names and what people decided stand as they are; the next `cluster` goes by the new vectors.
-
-        Raises:
-            UsageError: the index holds no such encoder, or no specimen has a vector of it.
-        """
-        from morphoindex.indexer.switching import use
-
-        return use(self._session, encoder)
-
-    def compare(self, a: str, b: str, *, threshold: float | None = None) -> Comparison:
-        """What would be otherwise with encoder `b` than with `a`: neighbours, clusters. Decides and changes nothing.
-
-        Both cluster as the last run did.
-
-        Args:
-            a, b: encoders that the index holds.
-            threshold: cosine for the clusters of `b`, since those of two encoders are not on one scale.
-
-        Raises:
-            UsageError: the index does not hold both, or fewer than two specimens have vectors of both.
-        """
-        from morphoindex.indexer.comparison import compare
-
-        return compare(self._session, a, b, threshold)
-
-    def drop(self, encoder: str, *, dry_run: bool = False) -> Dropped:
-        """Remove an encoder that is not the current one from the index, with its vectors.
-
-        Raises:
-            UsageError: the index holds no such encoder, it is the current one, or specimens have no other vector.
-        """
-        from morphoindex.indexer.switching import drop
-
-        return drop(self._session, encoder, dry_run)
-
     # -- upkeep --------------------------------------------------------------------------------------------------
 
     def check(self, files: bool = False) -> CheckResult:
@@ -522,7 +317,3 @@ class Index:
 
 def _paths(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
     return [os.fspath(path) for path in ([given] if isinstance(given, str | os.PathLike) else given)]
-
-
-def _several(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
