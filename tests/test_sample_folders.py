@@ -26,7 +26,6 @@ from morphoindex.errors import UsageError
 from morphoindex.indexer.discovery import OUTPUT
 from morphoindex.indexer.handing_out import _folders
 from morphoindex.indexer.safe_names import safe_name, told_apart
-from morphoindex.indexer.sampling import sample
 from morphoindex.indexer.selection.sampling import STRATEGIES
 
 KINDS, EACH = 4, 6
@@ -202,18 +201,6 @@ def test_without_labels_or_specimens(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="seed -1"):
             index.sample(3, seed=-1)
         assert not (tmp_path / "out").exists()
-
-
-def test_of_each_group_of_near_duplicates_and_encounter_one_at_most(index: morphoindex.Index) -> None:
-    ids = [str(row[0]) for row in index.sql("SELECT id FROM specimens ORDER BY id").rows]
-    twins = {one: i // 2 for i, one in enumerate(ids[:12])}
-    met = {one: i % 3 for i, one in enumerate(ids[10:22])}
-    for strategy in STRATEGIES:
-        chosen = [one.id for one in sample(index._session, 99, strategy, unique=[twins, met]).selected]
-        for groups in (twins, met):
-            taken = [groups[one] for one in chosen if one in groups]
-            assert len(taken) == len(set(taken)) > 0
-        assert set(ids[22:]) <= set(chosen)
 
 
 # --- the folder ------------------------------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ def test_individuals_stay_on_one_side_and_species_keep_their_shares(filled: morp
     certificate = json.loads((tmp_path / "out/certificate.json").read_text())
     assert certificate["leaks"] == 0
     assert certificate["plan"]["groups"] == ["individual"]
-    assert [reason["by"] for reason in certificate["grouped"]][1:] == ["individual"]
+    assert [reason["by"] for reason in certificate["grouped"]] == ["near-duplicates", "individual"]
     assert (certificate["grouped"][1]["groups"], certificate["grouped"][1]["specimens"]) == (N // 3, N)
     ends, across = certificate["closest"]["ids"], certificate["closest"]["sides"]
     assert [sides[one] for one in ends] == across
@@ -308,7 +308,13 @@ def test_near_copies_stay_together(tmp_path: Path) -> None:
     with morphoindex.open(tmp_path / "index", create=True) as index:
         index.add_embeddings(range(80), twins)
         result = index.split("50/50", names=["a", "b"])
-        assert (result.grouped[0].groups, result.grouped[0].specimens, result.groups) == (40, 80, 40)
+        confirmed, close = result.grouped
+        assert (confirmed.by, confirmed.groups, confirmed.unknown) == (
+            "near-duplicates",
+            0,
+            80,
+        )  # there are no pictures
+        assert (close.groups, close.specimens, close.unknown, result.groups) == (40, 80, 0, 40)
         assert result.plan.by is None
         assert [side.unlabelled for side in result.sides] == [side.specimens for side in result.sides]
         sides = sides_of(index, tmp_path / "out")
@@ -323,7 +329,7 @@ def test_nights_of_a_site_stay_together(tmp_path: Path) -> None:
     with morphoindex.open(tmp_path / "index", create=True) as index:
         fill(index, [str(i) for i in range(80)], site=[f"x{i // 2 % 2}" for i in range(80)], time=times)
         result = index.split("50/50", site="site", night=True)
-        assert (result.plan.site, result.plan.night, result.grouped[1].unknown) == ("site", True, 1)
+        assert (result.plan.site, result.plan.night, result.grouped[-1].unknown) == ("site", True, 1)
         sides = sides_of(index, tmp_path / "out")
         for i in range(1, 74, 2):  # 22:00, and 11:00 of the next day, at the same site
             assert sides[str(i)] == sides[str(i + 3)]

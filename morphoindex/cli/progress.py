@@ -86,7 +86,7 @@ def copying(shown: bool) -> Iterator[Callable[[int, int], None]]:
 def comparing(shown: bool) -> Iterator[Callable[[Comparing], None]]:
     """Show how far the comparing of pictures is: gives the function to call with that."""
     if not (shown and sys.stderr.isatty()):
-        yield lambda done: None
+        yield _say_once if shown else lambda done: None
         return
     bar = _bar("comparing", "pairs", "files unread")
     task = bar.add_task("dedup", total=None, refused=0, rate=0.0)
@@ -99,6 +99,11 @@ def comparing(shown: bool) -> Iterator[Callable[[Comparing], None]]:
         yield show
     finally:
         bar.stop()
+
+
+def _say_once(done: Comparing) -> None:
+    if not done.compared and done.total > _MANY:
+        print(f"comparing {done.total:,} pairs of photographs: each pair is compared once", file=sys.stderr, flush=True)
 
 
 def _bar(doing: str, of: str = "images", refused: str = "refused") -> Progress:

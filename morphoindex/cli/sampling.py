@@ -31,6 +31,7 @@ _NAMED = 5
 @click.option("--by", metavar="LABEL", help="As many of each value of a label, by the strategy within each.")
 @click.option("--where", metavar="CONDITION", help="Only from specimens such as 'family = \"Apidae\"'.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is left to chance.")
+@click.option("--unique", is_flag=True, help="At most one of each group of near-duplicates, and of each encounter.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Put the files there, with a manifest.csv.")
 @click.option(
     "--layout",
@@ -50,7 +51,7 @@ _NAMED = 5
 @click.pass_context
 def sample(
     ctx: click.Context, shared: Shared, number: int, strategy: Strategy, by: str | None, where: str | None, seed: int,
-    out: Path | None, layout: Layout, files: Files,
+    unique: bool, out: Path | None, layout: Layout, files: Files,
 ) -> None:  # fmt: skip
     """A subset to label or to train on, and what it is worth beside a random one.
 
@@ -67,12 +68,15 @@ def sample(
     """
     if out is None and (layout != "flat" or files != "copy"):
         raise click.UsageError("--layout and --files say how --out DIR is filled, and go with it.")
-    from morphoindex.cli.progress import copying
+    from morphoindex.cli.progress import comparing, copying
 
-    with shared.open() as index, copying(not (shared.quiet or shared.json)) as report:
-        result = index.sample(number, by, where, strategy=strategy, seed=seed)
+    shown = not (shared.quiet or shared.json)
+    with shared.open() as index:
+        with comparing(shown) as report:
+            result = index.sample(number, by, where, strategy=strategy, seed=seed, unique=unique, report=report)
         if out is not None and result.selected:
-            written = index.write_sample(result, out, layout=layout, files=files, report=report)
+            with copying(shown) as copied:
+                written = index.write_sample(result, out, layout=layout, files=files, report=copied)
             result = replace(result, written=written)
     _remark(shared, result)
     if result.written:
@@ -90,7 +94,10 @@ def _remark(shared: Shared, result: SampleResult) -> None:
     if not chosen:
         shared.remark("there is nothing to choose from")
     elif chosen < result.requested:
-        shared.remark(f"there are only {render.count(chosen, 'specimen')} to choose from: all are in the sample")
+        alike = " that are not near-duplicates or of one encounter" if result.unique else ""
+        shared.remark(f"there are only {render.count(chosen, 'specimen')} to choose from{alike}: all are in the sample")
+    if result.uncompared:
+        shared.remark(f"{render.count(result.uncompared, 'specimen')} could not be compared with others: no picture")
     if result.passed_over:
         named = ", ".join(result.passed_over[:_NAMED]) + (", …" if len(result.passed_over) > _NAMED else "")
         one, several = (f"value of {column}", f"values of {column}") if column else ("cluster", "clusters")

@@ -42,14 +42,17 @@ def split(
 ) -> None:  # fmt: skip
     """Divide the specimens into train, val and test such that nothing is on two sides.
 
-    Near-duplicates stay together, and what you name with --group, --site and --night. The split is kept with the index:
-    the same command again puts new specimens where what they belong to is, and moves none of the others.
+    Near-duplicates and encounters stay together, and what you name with --group, --site and --night. The split is
+    kept with the index: the same command again puts new specimens where what they belong to is, and moves none of the
+    others.
     """
     sides = [one.strip() for one in names.split(",")] if names is not None else None
-    with shared.open() as index:
+    from morphoindex.cli.progress import comparing
+
+    with shared.open() as index, comparing(not (shared.quiet or shared.json)) as report:
         result = index.split(
             ratios, names=sides, by=by, groups=groups or None, site=site, night=night or None, seed=seed, name=name,
-            anew=anew, out=out, dry_run=dry_run,
+            anew=anew, out=out, dry_run=dry_run, report=report,
         )  # fmt: skip
     for words in _remarks(result):
         shared.remark(words)

@@ -35,7 +35,8 @@ class _Found:
     Attributes:
         ids: all specimens with a vector; vectors: float32 [n, d] of them.
         groups: rows; links: for each row of a group, its confirmed pairs: other row → (agreement, how).
-        pairs, compared, unread: as in DedupResult.
+        pairs, compared: as in DedupResult.
+        unread: id → why its picture could not be compared.
     """
 
     ids: Sequence[str]
@@ -44,7 +45,7 @@ class _Found:
     links: Mapping[int, Mapping[int, tuple[float, str]]]
     pairs: int
     compared: int
-    unread: tuple[Refusal, ...]
+    unread: Mapping[str, Refusal]
 
 
 def find_duplicates(
@@ -65,12 +66,14 @@ def find_duplicates(
         pairs=found.pairs,
         compared=found.compared,
         groups=tuple(sorted((g for g in groups if g.drop), key=lambda group: (-len(group.drop), group.keep))),
-        unread=found.unread,
+        unread=tuple(sorted(found.unread.values(), key=lambda one: one.path)),
         seconds=round(time.perf_counter() - start, 3),
     )
 
 
-def duplicate_groups(index: Host, ids: Sequence[str]) -> NDArray[np.int64]:
+def duplicate_groups(
+    index: Host, ids: Sequence[str], report: Callable[[Comparing], None] = lambda done: None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Which of these specimens show the same photograph. What was not compared yet is compared.
 
     A group may hang together by specimens that are not among these.
@@ -78,11 +81,13 @@ def duplicate_groups(index: Host, ids: Sequence[str]) -> NDArray[np.int64]:
     Args:
         index: an open index.
         ids: [n], distinct.
+        report: told how far it is.
 
     Returns:
-        int64 [n], numbered by first member; -1 for those that no other of these shows the photograph of.
+        int64 [n], numbered by first member; -1 for those that no other of these shows the photograph of. And bool [n],
+        of which ones that cannot be said: there is no vector, or no file that could be read.
     """
-    found = _find(index, read_history(index.journal).rulings, LEAST_COSINE, NEIGHBOURS, lambda done: None)
+    found = _find(index, read_history(index.journal).rulings, LEAST_COSINE, NEIGHBOURS, report)
     group_of = {found.ids[row]: number for number, rows in enumerate(found.groups) for row in rows}
     sizes = Counter(group_of.get(one, -1) for one in ids)
     numbers: dict[int, int] = {}
@@ -91,7 +96,8 @@ def duplicate_groups(index: Host, ids: Sequence[str]) -> NDArray[np.int64]:
         group = group_of.get(one, -1)
         if group >= 0 and sizes[group] > 1:
             labels[i] = numbers.setdefault(group, len(numbers))
-    return labels
+    there = set(found.ids)
+    return labels, np.array([one not in there or one in found.unread for one in ids], np.bool_)
 
 
 def _find(index: Host, rulings: Rulings, cosine: float, k: int, report: Callable[[Comparing], None]) -> _Found:
@@ -128,8 +134,7 @@ def _find(index: Host, rulings: Rulings, cosine: float, k: int, report: Callable
     ranked = np.sort(rank[pairs[sure]], axis=1)
     apart = [(int(rank[a]), int(rank[b])) for a, b in distinct]
     groups = [by_id[some].tolist() for some in groups_of(n, ranked, agreement[sure], apart)]
-    unread = tuple(sorted(pictures.unread.values(), key=lambda one: one.path))
-    return _Found(ids, vectors, groups, links, len(pairs), compared, unread)
+    return _Found(ids, vectors, groups, links, len(pairs), compared, pictures.unread)
 
 
 def _near_ones_together(threshold: Callable[[float], NDArray[np.int64]], n: int) -> NDArray[np.int64]:

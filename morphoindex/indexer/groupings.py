@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoindex.indexer.clustering.labels import NOISE
+from morphoindex.indexer.duplicate_results import Comparing
+from morphoindex.indexer.duplicates import duplicate_groups
+from morphoindex.indexer.encounters import any_times, encounter_groups
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.naming import CAMERA, value_of
 from morphoindex.indexer.selection.together import numbered
 
 _NOON = timedelta(hours=12)
 SAME_PICTURE = 0.97
+"""Cosine from which on specimens whose pictures cannot be compared are taken for near-duplicates."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Grouping:
         by: in words.
         groups: int64 [n], -1 for what is in none.
         unknown: specimens of which it cannot be said.
-        cosine: all pairs that are so similar belong together by it; None where something else decides.
+        cosine: all pairs of those in groups that are so similar belong together by it; None where something else
+            decides.
         alone: groups are those of the specimens asked about alone; else some may hang together by way of others.
     """
 
@@ -37,32 +41,46 @@ class Grouping:
     alone: bool = True
 
 
-def groupings(index: Host, ids: Sequence[str], columns: Sequence[str], site: str | None, night: bool) -> list[Grouping]:
+def groupings(
+    index: Host, ids: Sequence[str], columns: Sequence[str], site: str | None, night: bool,
+    report: Callable[[Comparing], None] = lambda done: None,
+) -> list[Grouping]:  # fmt: skip
     """All reasons for which some of these specimens belong together. A further one is a further `Grouping` here.
 
     Raises:
         UsageError: there is no such column.
     """
-    found = [_near_copies(index, ids), *(_by_column(index, ids, column) for column in columns)]
+    found = [*_near_duplicates(index, ids, report), *(_by_column(index, ids, column) for column in columns)]
+    if any_times(index):
+        met = encounter_groups(index, ids)
+        found.append(Grouping("encounters", met, int((met < 0).sum()), alone=False))
     if night:
         found.append(_by_night(index, ids, site or CAMERA))
     return found
 
 
-def _near_copies(index: Host, ids: Sequence[str]) -> Grouping:
-    """Those with the same picture by the embedding: as `dedup` proposes them."""
+def _near_duplicates(index: Host, ids: Sequence[str], report: Callable[[Comparing], None]) -> Iterator[Grouping]:
+    """Those that show one photograph; by the embedding alone where there is no picture to look at."""
+    groups, uncompared = duplicate_groups(index, ids, report)
+    yield Grouping("near-duplicates", groups, int(uncompared.sum()), alone=False)
+    if uncompared.any():
+        close, lacking = _near_copies(index, ids, uncompared)
+        by = f"cosine {SAME_PICTURE:g} and more, of those without a picture"
+        yield Grouping(by, close, lacking, SAME_PICTURE)
+
+
+def _near_copies(index: Host, ids: Sequence[str], wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
+    """Which of those wanted hang together by similarity, -1 for the others; and how many of them have no vector."""
     from morphoindex.indexer.clustering.forest import ClusterForest
 
-    forest, row_of = index.graph(), {specimen: row for row, specimen in enumerate(ids)}
-    near = forest.threshold(SAME_PICTURE)
+    forest, row_of = index.graph(), {one: row for row, one in enumerate(ids) if wanted[row]}
     keys = forest.keys
-    rows = [i for i in range(len(keys)) if near[i] != NOISE and keys[i] in row_of]
-    own = ClusterForest(())  # of these specimens alone: others may be what links them
+    rows = [i for i in range(len(keys)) if keys[i] in row_of]
+    own = ClusterForest(())  # of these alone: others may be what links them
     own.add([keys[i] for i in rows], forest.vectors[rows])
     groups = np.full(len(ids), -1, np.int64)
-    groups[[row_of[keys[i]] for i in rows]] = own.threshold(SAME_PICTURE)
-    lacking = len(set(ids).difference(keys))
-    return Grouping(f"near-duplicates (cosine {SAME_PICTURE:g} and more)", groups, lacking, SAME_PICTURE)
+    groups[[row_of[keys[i]] for i in rows]] = own.threshold(SAME_PICTURE, min_size=1)
+    return groups, len(row_of) - len(rows)
 
 
 def _by_column(index: Host, ids: Sequence[str], column: str) -> Grouping:

@@ -46,8 +46,9 @@ class SelectionMethods:
         return self.duplicates.find(threshold, report=report)
 
     def sample(
-        self, n: int, by: str | None = None, where: str | None = None, *, strategy: Strategy = "cluster", seed: int = 0
-    ) -> SampleResult:
+        self, n: int, by: str | None = None, where: str | None = None, *, strategy: Strategy = "cluster", seed: int = 0,
+        unique: bool = False, report: Callable[[Comparing], None] = lambda done: None,
+    ) -> SampleResult:  # fmt: skip
         """A subset, and what it is worth beside a random one.
 
         Args:
@@ -57,13 +58,15 @@ class SelectionMethods:
             where: a condition, as for `search`.
             strategy: "cluster", "kmeans", "coverage", "facility", "stratified" or "random", see docs/sampling.md.
             seed: of what is left to chance, and of the random sample beside.
+            unique: of near-duplicates, and of the images of an encounter, at most one. Pictures that nobody has
+                compared yet are compared first, which takes a while; `report` is told how far that is.
 
         Raises:
             UsageError: n is below 1, the column, the strategy or the condition is wrong, or nothing has such a label.
         """
         from morphoindex.indexer.sampling import sample
 
-        return sample(self._session, n, strategy, by, where, seed)
+        return sample(self._session, n, strategy, by, where, seed, unique, report)
 
     def write_sample(
         self,
@@ -105,8 +108,12 @@ class SelectionMethods:
         anew: bool = False,
         out: str | os.PathLike[str] | None = None,
         dry_run: bool = False,
+        report: Callable[[Comparing], None] = lambda done: None,
     ) -> SplitResult:
         """Divide the specimens into sides that share nothing; a split is kept, and what is new joins it.
+
+        Near-duplicates stay on one side, and the images of an encounter. Pictures that nobody has compared yet are
+        compared first, which takes a while.
 
         Args:
             ratios: such as "80/10/10"; for a split that is there, that one's, as for all that is not given.
@@ -120,6 +127,7 @@ class SelectionMethods:
             anew: draw it anew; what was on one side may go to another.
             out: a folder for a manifest of each side, and `certificate.json`.
             dry_run: only say what it would come to.
+            report: told how far the comparing of pictures is.
 
         Raises:
             UsageError: what was asked for cannot be, or is not what the split of this name is.
@@ -131,7 +139,7 @@ class SelectionMethods:
             ratios, None if names is None else several(names), by, None if groups is None else several(groups), site,
             night, seed,
         )  # fmt: skip
-        return split(self._session, wish, name, anew, None if out is None else Path(out), dry_run)
+        return split(self._session, wish, name, anew, None if out is None else Path(out), dry_run, report)
 
     def encounters(
         self, *, similarity: float | None = None, distance: float | None = None, gap: float | None = None,

@@ -121,6 +121,7 @@ class Pictures:
         Interrupted, it keeps what was done. Between two blocks it lets others have the index who wait for it.
         """
         done = 0
+        report(Comparing(0, len(pairs), 0))
         with ThreadPoolExecutor(usable_cores(), thread_name_prefix="compare") as pool:
             for block in _blocks(pairs):
                 self._sketch(pool, [ids[row] for row in np.unique(block).tolist()])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.labels import NOISE
+from morphoindex.indexer.duplicate_results import Comparing
+from morphoindex.indexer.duplicates import duplicate_groups
+from morphoindex.indexer.encounters import any_times, encounter_groups
 from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.labels import telling
 from morphoindex.indexer.sampling_results import Balance, Quality, SampleResult, Selected
@@ -28,15 +31,10 @@ def sample(
     by: str | None = None,
     where: str | None = None,
     seed: int = 0,
-    unique: Sequence[Mapping[str, int]] = (),
+    unique: bool = False,
+    report: Callable[[Comparing], None] = lambda done: None,
 ) -> SampleResult:
-    """A subset; see `Index.sample`.
-
-    Args:
-        index, n, strategy, by, where, seed: as there.
-        unique: groupings, such as near-duplicates and encounters: specimen id → number of its group, from 0 up. Of
-            each group at most one is chosen; specimens that are not in the mapping are in no group.
-    """
+    """A subset; see `Index.sample`."""
     by = _checked(index, n, strategy, by, seed)
     loaded = index.collection.load(parse_where(where, index.column_of) if where else None)
     with_files = [i for i, specimen in enumerate(loaded.specimens) if specimen.paths or not specimen.sha256]
@@ -46,9 +44,10 @@ def sample(
     classes = _Values(by, [specimen.labels.get(by) for specimen in specimens]) if by else None
     if classes and specimens and not classes.names:
         raise UsageError(f"none of the {len(specimens):,} specimens has a {by}: label them with `add --labels`")
+    alike, uncompared = _belonging_together(index, specimens, report) if unique else ([], 0)
     chosen = choose(
         vectors, n, strategy, clusters=clusters.numbers, classes=classes.numbers if classes else None,
-        unique=[_grouped(specimens, group) for group in unique], seed=seed,
+        unique=alike, seed=seed,
     )  # fmt: skip
     described = telling(index.labels)
     labels = classes or (_Values(described, [s.labels.get(described) for s in specimens]) if described else None)
@@ -64,6 +63,8 @@ def sample(
         available=len(specimens),
         unlabelled=int((classes.numbers == NOISE).sum()) if classes else 0,
         passed_over=tuple(turns.without(chosen)) if turns else (),
+        unique=unique,
+        uncompared=uncompared,
         quality=_quality(vectors, chosen, values),
         random=_quality(vectors, at_random, values),
     )
@@ -119,8 +120,13 @@ class _Values:
         )  # fmt: skip
 
 
-def _grouped(specimens: Sequence[Specimen], groups: Mapping[str, int]) -> NDArray[np.int64]:
-    return np.array([groups.get(specimen.id, NOISE) for specimen in specimens], np.int64)
+def _belonging_together(
+    index: Host, specimens: Sequence[Specimen], report: Callable[[Comparing], None]
+) -> tuple[list[NDArray[np.int64]], int]:
+    """Near-duplicates and encounters, int64 [n] each, -1 for none; and how many could not be compared."""
+    ids = [specimen.id for specimen in specimens]
+    groups, uncompared = duplicate_groups(index, ids, report)
+    return [groups, *([encounter_groups(index, ids)] if any_times(index) else [])], int(uncompared.sum())
 
 
 def _quality(vectors: NDArray[np.float32], chosen: NDArray[np.int64], values: Sequence[_Values]) -> Quality | None:

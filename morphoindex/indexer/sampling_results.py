@@ -92,6 +92,8 @@ class SampleResult:
         available: specimens that could be chosen.
         unlabelled: those of them that have no value in `by`.
         passed_over: clusters, or values of `by`, that gave none, because there are more of them than places.
+        unique: at most one of each near-duplicate group and encounter was to be chosen; uncompared: of how many
+            specimens it could not be said whether they are near-duplicates.
         quality: None where there was nothing to choose from; random: of a random sample of the same size.
         written: where that was asked for.
     """
@@ -104,6 +106,8 @@ class SampleResult:
     available: int
     unlabelled: int
     passed_over: tuple[str, ...]
+    unique: bool
+    uncompared: int
     quality: Quality | None
     random: Quality | None
     written: WrittenSample | None = None

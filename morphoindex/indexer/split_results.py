@@ -34,7 +34,7 @@ class Grouped:
     Attributes:
         by: in words.
         groups: of at least two; specimens: that are in these.
-        unknown: specimens of which it cannot be said, since they lack the value, the time or the vector.
+        unknown: specimens of which it cannot be said, since they lack the value, the time, the vector or the picture.
     """
 
     by: str

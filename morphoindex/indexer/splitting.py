@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.errors import SplitLeaks, StoreError, UsageError
+from morphoindex.indexer.duplicate_results import Comparing
 from morphoindex.indexer.groupings import Grouping, groupings
 from morphoindex.indexer.host import place
 from morphoindex.indexer.labels import RANKS
@@ -73,7 +74,10 @@ class _Work:
     sides: NDArray[np.int64]
 
 
-def split(session: Session, wish: Wish, name: str, anew: bool, out: Path | None, dry_run: bool) -> SplitResult:
+def split(
+    session: Session, wish: Wish, name: str, anew: bool, out: Path | None, dry_run: bool,
+    report: Callable[[Comparing], None] = lambda done: None,
+) -> SplitResult:  # fmt: skip
     """Make a split, or bring it up to the specimens there are; see `Index.split`."""
     if not _USABLE.fullmatch(name):
         raise UsageError(f"{name!r} cannot be the name of a split: letters, digits, _, - and . can")
@@ -84,7 +88,7 @@ def split(session: Session, wish: Wish, name: str, anew: bool, out: Path | None,
         plan = kept.plan
     if out is not None:
         _see_usable(out, plan)
-    work = _divide(session, plan, kept)
+    work = _divide(session, plan, kept, report)
     bridged = _see_no_leaks(session, plan, work, name)
     result = _result(session, name, plan, work, bridged, kept is None, dry_run)
     if not dry_run:
@@ -178,7 +182,7 @@ def _side_names(given: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
 # -- dividing --------------------------------------------------------------------------------------------------------
 
 
-def _divide(session: Session, plan: SplitPlan, kept: KeptSplit | None) -> _Work:
+def _divide(session: Session, plan: SplitPlan, kept: KeptSplit | None, report: Callable[[Comparing], None]) -> _Work:
     """Give every specimen a side; the kept ones theirs."""
     label = value_of(session.labels, plan.by) if plan.by else "NULL"
     found = session.collection.catalog.query(
@@ -189,7 +193,7 @@ def _divide(session: Session, plan: SplitPlan, kept: KeptSplit | None) -> _Work:
     labels = tuple(row[1] or None for row in found)
     if len(ids) < len(plan.ratios):
         raise UsageError(f"{len(ids)} specimens are too few for {len(plan.ratios)} sides")
-    reasons = tuple(groupings(session, ids, plan.groups, plan.site, plan.night))
+    reasons = tuple(groupings(session, ids, plan.groups, plan.site, plan.night, report))
     number = {side: i for i, side in enumerate(plan.names)}
     sides_of = kept.sides if kept else {}
     before = np.array([number[sides_of[one]] if one in sides_of else FREE for one in ids], np.int64)
@@ -347,7 +351,8 @@ def _closest(session: Session, plan: SplitPlan, work: _Work) -> ClosestPair | No
     ids = (work.ids[ends[0]], work.ids[ends[1]])
     cosine = min(1.0, pair[2])
     for reason in work.reasons:
-        if reason.cosine is not None and cosine >= reason.cosine + _ROUNDING:
+        known = min(reason.groups[ends[0]], reason.groups[ends[1]]) >= 0
+        if reason.cosine is not None and known and cosine >= reason.cosine + _ROUNDING:
             raise SplitLeaks(
                 f"{ids[0]} ({names[0]}) and {ids[1]} ({names[1]}) have a cosine of {cosine:.4f} and are on two sides, "
                 f"against {reason.by}. Nothing was written. `--anew` draws the split anew"
