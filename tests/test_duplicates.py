@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -61,10 +62,21 @@ def photos(pictures: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pictures, tmp_path / "photos"))
 
 
+@pytest.fixture(scope="module")
+def whole(pictures: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of all of them, in which nothing was compared. Not to be changed."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(pictures, folder / "photos")
+    with morphoindex.open(folder / "index", create=True) as opened:
+        opened.add(folder / "photos", encoder=str(model))
+    return folder
+
+
 @pytest.fixture
-def index(photos: Path, model: Path, tmp_path: Path) -> Iterator[Index]:
-    with morphoindex.open(tmp_path / "index", create=True) as opened:
-        opened.add(photos, encoder=str(model))
+def index(whole: Path, photos: Path, tmp_path: Path) -> Iterator[Index]:
+    """A copy of it, open, beside a copy of the photographs."""
+    subprocess.run(["cp", "-a", "--sparse=always", whole / "index", tmp_path / "index"], check=True)
+    with morphoindex.open(tmp_path / "index") as opened:
         yield opened
 
 
@@ -120,10 +132,10 @@ def test_a_rebuild_comes_to_the_same(index: Index) -> None:
     assert again.compared == first.compared
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.data())
 def test_a_growing_index_finds_what_one_made_at_once_finds(pictures: Path, model: Path, data: st.DataObject) -> None:
-    names = [one for one in sorted(os.listdir(pictures)) if one[0] in "015"]
+    names = [one for one in sorted(os.listdir(pictures)) if one[0] in "05" or one in ("1.png", "1_part.jpg")]
     order = data.draw(st.permutations(names))
     cuts = sorted(data.draw(st.lists(st.integers(1, len(names) - 1), max_size=2)))
     gone = data.draw(st.lists(st.sampled_from(names), max_size=3, unique=True))
@@ -405,9 +417,8 @@ def test_the_command(photos: Path, model: Path, tmp_path: Path) -> None:
         (["--not", "a", "a"], "neither a specimen"),
     ],
 )
-def test_options_that_do_not_go_together(index: Index, tmp_path: Path, options: list[str], words: str) -> None:
-    index.close()
-    assert words in tiny.Cli(tmp_path)("--index", "index", "dedup", *options, code=2).stderr
+def test_options_that_do_not_go_together(whole: Path, options: list[str], words: str) -> None:
+    assert words in tiny.Cli(whole)("--index", "index", "dedup", *options, code=2).stderr
 
 
 def test_a_kill_at_any_moment_loses_nothing(photos: Path, model: Path, tmp_path: Path) -> None:
