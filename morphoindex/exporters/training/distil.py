@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from morphoindex.exporters.training.view_cache import ViewCache, fill_cache
 from morphoindex.exporters.training.views import ViewSettings, list_images
 
 PROBES = 96
+CALIBRATION = 400  # views; every second one calibrates int8, the others check it
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,9 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if (options.cache / CHECKPOINT).is_file():
         run.load(read_checkpoint(options.cache / CHECKPOINT))
     student = train(run, options.cache, _stepped)
-    made = make_encoder(from_torch(student, preparation), record, options.out, photographs=list(probes))
+    material = from_torch(student, preparation)
+    made = [make_encoder(material, record, options.out, photographs=list(probes))]
+    if options.int8:
+        some = cache.take(np.linspace(0, len(targets) - 1, CALIBRATION).astype(np.int64))
+        smaller = replace(record, name=f"{record.name}-int8")
+        made.append(make_encoder(material, smaller, options.int8, "int8", photographs=list(some)))
     minutes = (time.monotonic() - started) / 60
-    print(f"wrote {made.file} after {minutes:.1f} min, least cosine to torch {made.least_cosine:.6f}", flush=True)
+    for one in made:
+        print(f"wrote {one.file} after {minutes:.1f} min, least cosine to torch {one.least_cosine:.6f}", flush=True)
 
 
 def _labelled(done: int, total: int) -> None:
@@ -99,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out files whose upstream_split in the folder's manifest.csv is valid",
     )
     parser.add_argument("--out", type=Path, required=True, help="the encoder")
+    parser.add_argument("--int8", type=Path, help="the same in int8, too")
     parser.add_argument("--cache", type=Path, default=Path("distil-cache"), help="views, targets and checkpoint")
     parser.add_argument("--views", type=int, default=72_000, help="distinct views that the teacher labels")
     parser.add_argument("--samples", type=int, default=1_500_000, help="views shown to the student, with repetition")

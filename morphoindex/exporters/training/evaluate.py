@@ -26,6 +26,7 @@ Names = npt.NDArray[np.str_]
 Flags = npt.NDArray[np.bool_]
 BATCH = 16
 ROUNDS = 7
+PAUSE = 0.1  # seconds; the threads of the network before spin on for a while
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,7 @@ def images_per_second(candidates: Sequence[Candidate], batches: int) -> list[flo
     rates: list[list[float]] = [[] for _ in candidates]
     for number in range(ROUNDS + 1):
         for place, candidate in enumerate(candidates):
+            time.sleep(PAUSE)
             started = time.perf_counter()
             for _ in range(batches):
                 candidate.run(fed[place])
