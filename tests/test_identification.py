@@ -309,6 +309,8 @@ def test_names_of_clusters(cli: tiny.Cli) -> None:
 
 def test_search_says_when_nothing_is_like_it(cli: tiny.Cli) -> None:
     assert cli.json("search", "new/kind0.png")["novel"] is False
+    few = cli.json("search", "stranger/0.png", "-k", "1")
+    assert (few["novel"], len(few["hits"])) == (True, 1)
     assert cli.json("search", "stranger/0.png")["novel"] is True
     assert "it may be something new" in cli("search", "stranger/0.png").stdout
     assert "something new" not in cli("search", "new/kind0.png").stdout

@@ -192,6 +192,15 @@ def test_which_are_chosen_does_not_depend_on_the_order_of_arrival(strategy: Stra
     assert picked[0] == picked[1]
 
 
+def test_chance_decides_which_of_many_classes_give() -> None:
+    classes = np.repeat(np.arange(40), [9, *[3] * 39])
+    vectors = unit(np.random.default_rng(0).normal(size=(len(classes), 6)))
+    several = [classes[sample(vectors, 8, "random", classes=classes, seed=seed)] for seed in range(5)]
+    assert all(chosen[0] == 0 for chosen in several)  # the large one
+    assert len({tuple(chosen) for chosen in several}) == 5
+    assert max(np.concatenate(several)) > 20  # not the first by their numbers
+
+
 def test_distance_to_the_nearest_chosen_one() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(50, 4)))
     chosen = np.array([3, 20, 41])
@@ -201,6 +210,7 @@ def test_distance_to_the_nearest_chosen_one() -> None:
 
 
 def test_evenness() -> None:
+    assert str(evenness(np.array([3, 0, 0]))) == "0.0"
     assert evenness(np.array([5, 5])) == evenness(np.array([1, 1, 0])) == evenness(np.array([7])) == 1
     assert evenness(np.array([9, 1])) == pytest.approx(0.469, abs=1e-3)
     assert evenness(np.array([4, 0, 0])) == 0

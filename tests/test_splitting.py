@@ -398,7 +398,7 @@ def cli(whole: Path, tmp_path: Path) -> tiny.Cli:
 def test_a_tour(cli: tiny.Cli) -> None:
     done = cli("split", "50/25/25", "--out", "sets")  # photographs of a kind are near-copies of each other
     assert "New split main: 20 specimens in 4 groups, each side with its share of every species." in done.stdout
-    assert "No leaks. The closest pair across" in done.stdout
+    assert "None of these groups is on two sides.\nThe closest pair across" in done.stdout
     assert "in one group, and so on one side only: kind0, kind1, kind2, kind3" in done.stderr
     assert sorted(path.name for path in (cli.folder / "sets").iterdir()) == [
         "certificate.json", "test.csv", "train.csv", "val.csv",
@@ -447,6 +447,7 @@ def test_a_kill_while_it_writes_leaves_a_split_or_none(cli: tiny.Cli) -> None:
         (["80/20", "--by", "colour"], "there is no label column 'colour'; there are species"),
         (["80/20", "--group", "colour"], "there is no label column 'colour'; there are species, camera"),
         (["80/20", "--site", "colour", "--night"], "there is no label column 'colour'"),
+        (["80/20", "--night"], "no specimen has both a time and a camera"),
         (["80/20", "--out", "photos"], "neither empty nor the folder of such a split"),
     ],
 )

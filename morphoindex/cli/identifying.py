@@ -21,7 +21,8 @@ _NAMES = 3  # that are shown of what is not known
 @click.option("--label", metavar="COLUMN",
               help="Where names stand; cluster_name are those of clusters. Default: the lowest rank.")  # fmt: skip
 @click.option("--group", "groups", multiple=True, metavar="COLUMN",
-              help="A source or an individual, whose specimens do not vouch for each other. Repeatable.")  # fmt: skip
+              help="A source or an individual, whose specimens do not vouch for each other: several photographs of "
+                   "one make the index too sure of itself. Repeatable.")  # fmt: skip
 @click.option("--encoder", metavar="E", help="By the vectors of this encoder of the index, not the current one.")
 @shared
 @click.pass_context
@@ -103,7 +104,7 @@ def _show_several(found: tuple[Identified, ...]) -> None:
     judged = any(one.verdict for one in found)
     rows = [
         (
-            *([one.verdict] if judged else []), one.name or "like " + one.nearest[0].name, f"{one.share:.2f}",
+            *([one.verdict] if judged else []), _named(one), f"{one.share:.2f}",
             f"{one.nearness:.3f}", one.ranks[0].value if one.ranks and one.verdict != "known" else "",
             render.short(one.query),
         )
@@ -116,6 +117,12 @@ def _show_several(found: tuple[Identified, ...]) -> None:
     if judged:
         counts = {v: sum(one.verdict == v for one in found) for v in ("known", "near", "novel")}
         render.line(", ".join(f"{number:,} {verdict}" for verdict, number in counts.items()) + ".")
+
+
+def _named(found: Identified) -> str:
+    """`VICEROY (is MONARCH here)`, where the index has another name for that very photograph."""
+    name = found.name or "like " + found.nearest[0].name
+    return f"{name} (is {found.named} here)" if found.named and found.named != found.name else name
 
 
 def _in_words(found: Calibration) -> str:

@@ -134,7 +134,9 @@ def _show(result: SampleResult) -> None:
 
     written = result.written
     how = {"copy": "copied", "link": "linked"}.get(written.how, "listed") if written else ""
-    place = f", {how} in {render.short(written.folder)}" if written else ""
+    number = len(result.selected) - len(written.missing) if written else 0
+    several = f"{number:,} of them " if written and written.missing else ""
+    place = f", {several}{how} in {render.short(written.folder)}" if written else ""
     over = f" by {result.by}" if result.by else ""
     render.line(
         f"{render.count(len(result.selected), 'specimen')} of {result.available:,}, strategy {result.strategy}"

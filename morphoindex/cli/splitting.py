@@ -116,7 +116,8 @@ def _show(result: SplitResult, out: Path | None) -> None:
             f"{render.short(path) if path else one} ({side})"
             for path, one, side in zip(pair.paths, pair.ids, pair.sides, strict=True)
         )
-        render.line(f"No leaks. The closest pair across, cosine {pair.cosine:.3f}: {' and '.join(ends)}.")
+        render.line("None of these groups is on two sides.")
+        render.line(f"The closest pair across, cosine {pair.cosine:.3f}: {' and '.join(ends)}. Look at it.")
     if result.plan.by:
         _show_labels(result)
     if result.dry_run:

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from morphoindex.errors import UsageError
 from morphoindex.indexer.duplicate_results import Comparing
 from morphoindex.indexer.duplicates import duplicate_groups
 from morphoindex.indexer.encounters import any_times, encounter_groups
@@ -48,7 +49,7 @@ def groupings(
     """All reasons for which some of these specimens belong together. A further one is a further `Grouping` here.
 
     Raises:
-        UsageError: there is no such column.
+        UsageError: there is no such column, or nights are asked for and not known of any specimen.
     """
     found = [*_near_duplicates(index, ids, report), *(_by_column(index, ids, column) for column in columns)]
     if any_times(index):
@@ -96,6 +97,10 @@ def _by_night(index: Host, ids: Sequence[str], site: str) -> Grouping:
         (place, night) if place is not None and night is not None else None
         for place, night in zip(places, nights, strict=True)
     )
+    if (groups < 0).all():
+        raise UsageError(
+            f"nights: no specimen has both a time and a {site}; `add` takes --time-format, --camera and --labels"
+        )
     return Grouping(f"nights of one {site} (noon to noon)", groups, int((groups < 0).sum()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -84,13 +84,22 @@ def identify(
     )  # fmt: skip
 
 
-def with_novelty(session: Session, found: SearchResult) -> SearchResult:
-    """A search result that says whether its query is like nothing that has a name, where that was calibrated."""
+def with_novelty(session: Session, k: int, ask: Callable[[int], SearchResult]) -> SearchResult:
+    """A search result of k hits that says whether its query is like nothing that has a name, if that was calibrated.
+
+    Args:
+        session: the index.
+        k: how many hits are wanted.
+        ask: searches, for so many hits.
+    """
     learnt = last_learnt(session)
-    if learnt is None or learnt.calibration is None or len(found.hits) < learnt.calibration.mean_of:
+    if k < 1 or learnt is None or learnt.calibration is None:
+        return ask(k)
+    found = ask(max(k, learnt.calibration.mean_of))
+    if len(found.hits) < learnt.calibration.mean_of:
         return found
     near = learnt.nearness(np.array([hit.score for hit in found.hits]), [hit.id for hit in found.hits])
-    return replace(found, novel=near < learnt.calibration.novel_below)
+    return replace(found, hits=found.hits[:k], novel=near < learnt.calibration.novel_below)
 
 
 class _Judge:

@@ -153,8 +153,11 @@ class Index(SelectionMethods, EncoderMethods):
         from morphoindex.indexer.lookup import search
 
         with self._session.looking_with(encoder):
-            found = search(self._session, os.fspath(query), k, where)
-            return found if where else with_novelty(self._session, found)
+
+            def ask(number: int) -> SearchResult:
+                return search(self._session, os.fspath(query), number, where)
+
+            return ask(k) if where else with_novelty(self._session, k, ask)
 
     def identify(
         self,

@@ -62,7 +62,12 @@ def label_named(labels: Sequence[str], name: str, others: Sequence[str] = (CLUST
     found = name if name in labels else in_sql.get(name)
     if found is None:
         known = ", ".join([*labels, *others])
-        raise UsageError(f"there is no label column {name!r}; there are {known}: `add --labels` gives more")
+        there = (
+            f"there are {known}: `add --labels` gives more"
+            if known
+            else "there are none yet: `add --labels` gives them"
+        )
+        raise UsageError(f"there is no label column {name!r}; {there}")
     return found
 
 

@@ -39,4 +39,4 @@ def evenness(counts: NDArray[np.int64]) -> float:
     if most < 2:
         return 1.0
     shares = counts[counts > 0] / total
-    return float(-(shares * np.log(shares)).sum() / np.log(most))
+    return abs(float((shares * np.log(shares)).sum() / np.log(most)))

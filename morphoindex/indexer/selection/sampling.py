@@ -38,8 +38,8 @@ def sample(
     - stratified: at random, as many of each class as its share is of all.
     - random: at random.
 
-    With classes, each of them gives one in turn, and the strategy is followed within each; but stratified, which
-    classes are the strata of.
+    With classes, each of them gives one in turn, large ones first, those of one size by chance; the strategy is
+    followed within each. But stratified, which classes are the strata of.
 
     The order depends on that of the specimens where several fit equally well, and where chance decides: bring them
     into one that does not change, such as by id. A shorter sample is the beginning of a longer one, but for facility
@@ -52,7 +52,7 @@ def sample(
         clusters: int64 [n], -1 for none; of `cluster` alone. None: all are one.
         classes: int64 [n], -1 for none. None: all are one.
         unique: groupings int64 [n], -1 for none; of each of their groups at most one is chosen.
-        seed: of `kmeans`, `facility`, `stratified` and `random`.
+        seed: of `kmeans`, `facility`, `stratified` and `random`, and of the order of classes.
 
     Returns:
         int64 [m], m <= min(count, n), positions in the order chosen, none twice.
@@ -60,7 +60,8 @@ def sample(
     n = len(vectors)
     places = Places(n, unique)
     rng = np.random.default_rng(seed)
-    parts = members_of(np.zeros(n, np.int64) if classes is None else classes) if n else []
+    ties = np.random.default_rng([seed, 2])
+    parts = members_of(np.zeros(n, np.int64) if classes is None else classes, ties) if n else []
     share = -(-count // max(1, len(parts)))
 
     def ranking(members: NDArray[np.int64]) -> Iterator[int]:

@@ -42,12 +42,16 @@ def in_order(positions: NDArray[np.int64], places: Places) -> Iterator[int]:
             yield position
 
 
-def members_of(groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Members of each group, large groups first, then what is in none: `[0, -1, 1, 1]` -> `[[2, 3], [0], [1]]`."""
+def members_of(groups: NDArray[np.int64], rng: np.random.Generator | None = None) -> list[NDArray[np.int64]]:
+    """Members of each group, large groups first, then what is in none: `[0, -1, 1, 1]` -> `[[2, 3], [0], [1]]`.
+
+    Groups of one size come in the order of their numbers, or by chance where there is an `rng`.
+    """
     values, sizes = np.unique(groups, return_counts=True)
     order = np.argsort(groups, kind="stable")
     parts = np.split(order, np.cumsum(sizes)[:-1])
-    return [parts[i] for i in np.lexsort((-sizes, values < 0))]
+    ties = np.arange(len(values)) if rng is None else rng.permutation(len(values))
+    return [parts[i] for i in np.lexsort((ties, -sizes, values < 0))]
 
 
 def equally(rankings: Iterable[Iterator[int]]) -> Iterator[int]:
