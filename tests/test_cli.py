@@ -279,7 +279,8 @@ def test_check_names_files_that_are_gone(tmp_path: Path) -> None:
 
 
 def test_encoder_list_and_show(here: Cli) -> None:
-    (listed,) = here.json("encoder", "list")["encoders"]
+    listed, quantised = here.json("encoder", "list")["encoders"]
+    assert (listed["name"], quantised["name"]) == ("insect-128", "insect-128-int8")
     shown = here.json("encoder", "show", listed["name"])
     assert shown["fingerprint"] == listed["fingerprint"] == here.json("status")["encoder"]["fingerprint"]
 

@@ -180,7 +180,7 @@ def test_fp16(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("loud", "held_back"), [(1.0, 0), (3000.0, 4)])
 def test_int8(tmp_path: Path, photographs: list[np.ndarray], loud: float, held_back: int) -> None:
     """Where a few channels of the first layer are so loud that the others drown in 8 bits, it stays in fp32."""
-    made = wrapped(network(tmp_path / "n.onnx", loud=loud, layers=6), tmp_path / "e.onnx", "int8", photographs)
+    made = wrapped(network(tmp_path / "n.onnx", loud=loud, layers=8), tmp_path / "e.onnx", "int8", photographs)
     assert made.images == 65
     assert made.least_cosine >= 0.995
     assert made.quantised.held_back == held_back
@@ -188,6 +188,12 @@ def test_int8(tmp_path: Path, photographs: list[np.ndarray], loud: float, held_b
     assert made.quantised.times_as_fast > 0
     quantised = [node for node in onnx.load(tmp_path / "e.onnx").graph.node if node.op_type == "QuantizeLinear"]
     assert quantised
+    assert not {"network/pooled", "network/features"} & {name for node in quantised for name in node.input}
+
+
+def test_a_file_of_which_most_is_not_in_int8_is_not_called_so(tmp_path: Path, photographs: list[np.ndarray]) -> None:
+    with pytest.raises(ParityError, match="nothing is kept"):  # holding back four of six layers would do
+        wrapped(network(tmp_path / "n.onnx", loud=3000, layers=6), tmp_path / "e.onnx", "int8", photographs)
 
 
 def test_int8_that_costs_too_much_keeps_nothing(

@@ -165,7 +165,7 @@ def find_encoder(name_or_path: str) -> Path:
 def built_in_encoders() -> dict[str, Path]:
     """The encoders that come with the package: name → file."""
     folder = Path(str(resources.files("morphoindex.indexer"))) / "encoders"
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    return {path.stem: path for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem)}
 
 
 def _runtime() -> Any:
