@@ -278,6 +278,15 @@ def test_check_names_files_that_are_gone(tmp_path: Path) -> None:
     assert f"{tmp_path / 'a.png'} is not there any more" in cli("check", "--files", code=1).stdout
 
 
+def test_add_in_a_folder_below_says_whose_index_it_is(cli: Cli, tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", 1)
+    assert "goes into the index of" not in cli("add", ".").stderr
+    draw(tmp_path / "below" / "b.png", 2)
+    below = Cli(tmp_path / "below")
+    assert f"this goes into the index of {tmp_path}; --index DIR" in below("add", ".").stderr
+    assert below("add", ".", "--index", "..").stderr.count("goes into") == 0
+
+
 def test_encoder_list_and_show(here: Cli) -> None:
     listed, quantised = here.json("encoder", "list")["encoders"]
     assert (listed["name"], quantised["name"]) == ("insect-128", "insect-128-int8")

@@ -9,7 +9,7 @@ from pathlib import Path
 from morphoindex.errors import IndexNotFound, MorphoindexError, StoreError, UsageError
 from morphoindex.indexer.encoder import DEFAULT, find_encoder
 from morphoindex.indexer.index import Index
-from morphoindex.indexer.location import find_index, is_index, place_for_new
+from morphoindex.indexer.location import VARIABLE, find_index, is_index, place_for_new
 from morphoindex.indexer.lock import IndexLock
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.settings import FILE, Settings, read_settings, write_settings
@@ -45,6 +45,8 @@ def open(
     """
     try:
         folder = find_index(path)
+        if create and say and not (path or os.environ.get(VARIABLE)) and folder.parent != Path.cwd():
+            say(f"this goes into the index of {folder.parent}; --index DIR names another")
     except IndexNotFound:
         if not create:
             raise
