@@ -249,7 +249,10 @@ def _see_no_leaks(session: Session, plan: SplitPlan, work: _Work, name: str) -> 
         found += [(int(kept[a]), int(kept[b]), reason) for a, b, reason in direct]
 
     def told(a: int, b: int) -> str:
-        return f"{work.ids[a]} ({plan.names[work.sides[a]]}) and {work.ids[b]} ({plan.names[work.sides[b]]})"
+        there = session.collection.get([work.ids[a], work.ids[b]])
+        files = {one: place(session.roots, specimen) for one, specimen in there.items()}
+        ends = ((work.ids[row], plan.names[work.sides[row]]) for row in (a, b))
+        return " and ".join(f"{files.get(one) or one} ({side})" for one, side in ends)
 
     if found:
         more = f", and {len(found) - _SHOWN:,} more groups" if len(found) > _SHOWN else ""
