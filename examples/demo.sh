@@ -33,7 +33,7 @@ Done. The results:
   $dir/index             the index: vectors, catalog, neighbour graph, journal
   $dir/assignments.csv   every photograph with its cluster and labels
   $dir/duplicates.txt    groups of near-duplicates
-  $dir/subset/           100 photographs, as different from each other as can be; $dir/sample.txt lists them
+  $dir/subset/           100 photographs, the most typical and the most different of each cluster; $dir/sample.txt lists them
 
 Try next (. .venv/bin/activate first):
   export MORPHOINDEX_INDEX=$PWD/$dir/index
