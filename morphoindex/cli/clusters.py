@@ -203,15 +203,8 @@ def _tell(shared: Shared, done: Decided) -> None:
     """Say what was decided, and how it is undone."""
     from morphoindex.cli import render
 
-    def tell() -> None:
-        moved = f" {render.count(done.changed, 'specimen')} {'would change' if done.dry_run else 'changed'} cluster."
-        lead = "Would be decided" if done.dry_run else f"Decision {done.number}"
-        back = f" Undo: `{done.undo}`." if done.undo else ""
-        render.line(f"{lead}: {done.words}.{moved if done.changed else ''}{back}")
-        for remark in done.remarks:
-            render.line(f"Note: {remark}.", "yellow")
-
-    shared.answer(done, tell)
+    moved = f" {render.count(done.changed, 'specimen')} {'would change' if done.dry_run else 'changed'} cluster."
+    shared.answer(done, lambda: render.decided(done, moved if done.changed else ""))
 
 
 def _row(row: ClusterSummary, seen: bool) -> tuple[str, ...]:

@@ -147,11 +147,4 @@ def _show_brought(done: HandedOut) -> None:
 def _tell(shared: Shared, done: Decided) -> None:
     from morphoindex.cli import render
 
-    def tell() -> None:
-        lead = "Would be decided" if done.dry_run else f"Decision {done.number}"
-        back = f" Undo: `{done.undo}`." if done.undo else ""
-        render.line(f"{lead}: {done.words}.{back}")
-        for remark in done.remarks:
-            render.line(f"Note: {remark}.", "yellow")
-
-    shared.answer(done, tell)
+    shared.answer(done, lambda: render.decided(done))

@@ -30,17 +30,12 @@ def adding(inputs: Sequence[str], shown: bool) -> Iterator[Callable[[Counts], No
     from morphoindex.indexer.discovery import discover
 
     bar = _bar("adding")
-    task = bar.add_task("add", total=None, refused=0, rate=0.0)
-    threading.Thread(target=lambda: bar.update(task, total=sum(1 for _ in discover(inputs))), daemon=True).start()
-
-    def show(counts: Counts) -> None:
-        bar.start()  # not before there is something to show: what is said by the way stays whole
-        bar.update(task, completed=counts.seen, refused=len(counts.refused), rate=bar.tasks[0].speed or 0.0)
-
-    try:
+    with _showing(bar, lambda counts: {"completed": counts.seen, "refused": len(counts.refused)}) as show:
+        count = threading.Thread(
+            target=lambda: bar.update(bar.task_ids[0], total=sum(1 for _ in discover(inputs))), daemon=True
+        )
+        count.start()
         yield show
-    finally:
-        bar.stop()
 
 
 @contextmanager
@@ -49,18 +44,11 @@ def reembedding(shown: bool) -> Iterator[Callable[[Reembedding], None]]:
     if not (shown and sys.stderr.isatty()):
         yield lambda done: None
         return
-    bar = _bar("reembedding")
-    task = bar.add_task("reembed", total=None, refused=0, rate=0.0)
-
-    def show(done: Reembedding) -> None:
-        bar.start()
-        seen = done.embedded + done.refused
-        bar.update(task, total=done.total, completed=seen, refused=done.refused, rate=bar.tasks[0].speed or 0.0)
-
-    try:
+    with _showing(
+        _bar("reembedding"),
+        lambda done: {"total": done.total, "completed": done.embedded + done.refused, "refused": done.refused},
+    ) as show:
         yield show
-    finally:
-        bar.stop()
 
 
 @contextmanager
@@ -69,17 +57,8 @@ def copying(shown: bool) -> Iterator[Callable[[int, int], None]]:
     if not (shown and sys.stderr.isatty()):
         yield lambda done, total: None
         return
-    bar = _bar("copying")
-    task = bar.add_task("copy", total=None, refused=0, rate=0.0)
-
-    def show(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, total=total, completed=done, rate=bar.tasks[0].speed or 0.0)
-
-    try:
+    with _showing(_bar("copying"), lambda done, total: {"total": total, "completed": done}) as show:
         yield show
-    finally:
-        bar.stop()
 
 
 @contextmanager
@@ -88,22 +67,31 @@ def comparing(shown: bool) -> Iterator[Callable[[Comparing], None]]:
     if not (shown and sys.stderr.isatty()):
         yield _say_once if shown else lambda done: None
         return
-    bar = _bar("comparing", "pairs", "files unread")
-    task = bar.add_task("dedup", total=None, refused=0, rate=0.0)
-
-    def show(done: Comparing) -> None:
-        bar.start()
-        bar.update(task, total=done.total, completed=done.compared, refused=done.unread, rate=bar.tasks[0].speed or 0.0)
-
-    try:
+    with _showing(
+        _bar("comparing", "pairs", "files unread"),
+        lambda done: {"total": done.total, "completed": done.compared, "refused": done.unread},
+    ) as show:
         yield show
-    finally:
-        bar.stop()
 
 
 def _say_once(done: Comparing) -> None:
     if not done.compared and done.total > _MANY:
         print(f"comparing {done.total:,} pairs of photographs: each pair is compared once", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _showing(bar: Progress, told: Callable[..., dict[str, Any]]) -> Iterator[Callable[..., None]]:
+    """The function to call with what is done; `told` says what of it the one task of the bar is to show."""
+    task = bar.add_task("", total=None, refused=0, rate=0.0)
+
+    def show(*done: Any) -> None:
+        bar.start()  # not before there is something to show: what is said by the way stays whole
+        bar.update(task, rate=bar.tasks[0].speed or 0.0, **told(*done))
+
+    try:
+        yield show
+    finally:
+        bar.stop()
 
 
 def _bar(doing: str, of: str = "images", refused: str = "refused") -> Progress:

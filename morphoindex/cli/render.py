@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from morphoindex.indexer.results import Decided
 
 
 class _Output(Console):
@@ -68,3 +71,12 @@ def labels(values: Mapping[str, str]) -> str:
 def count(number: int, one: str, several: str = "") -> str:
     """A number and its noun: `1, "specimen"` -> `1 specimen`, `1200, "box", "boxes"` -> `1,200 boxes`."""
     return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def decided(done: Decided, more: str = "") -> None:
+    """Print what was decided, what more there is to say of it, and how it is undone."""
+    lead = "Would be decided" if done.dry_run else f"Decision {done.number}"
+    back = f" Undo: `{done.undo}`." if done.undo else ""
+    line(f"{lead}: {done.words}.{more}{back}")
+    for remark in done.remarks:
+        line(f"Note: {remark}.", "yellow")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from morphoindex.errors import StoreError
 from morphoindex.indexer.identification_results import Calibration
 from morphoindex.indexer.naming import Named
+from morphoindex.indexer.selection.duplicates import SAME_PICTURE
 from morphoindex.indexer.selection.identification import (
     Apart,
     Measure,
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from morphoindex.indexer.clustering.forest import ClusterForest
 
 FOLDER = "calibration"
-SAME_PICTURE = 0.97
-"""Cosine from which on specimens of one name count as copies, which do not vouch for each other."""
 FEWEST_NAMES = 5
 """Names that have another specimen when one is left out, from which on there is a calibration."""
 FEWEST_SPECIMENS = 30
@@ -129,8 +128,9 @@ def _learn(session: Session, named: Named, k: int, groups: Sequence[str]) -> Lea
 def _nearest_apart(
     vectors: NDArray[np.float32], taxa: NDArray[np.int64], groups: NDArray[np.int64], queries: NDArray[np.int64], k: int
 ) -> tuple[Apart, float]:
-    """The neighbours, without copies; with them where the encoder has most of a taxon as near to each other as copies.
+    """The neighbours, without copies, which do not vouch for each other.
 
+    With them where the encoder has most of a taxon as near to each other as copies.
     The second is the cosine from which on others are left out as copies, inf where none are.
     """
     found = nearest_apart(vectors, taxa, groups, queries, k, SAME_PICTURE)

@@ -32,10 +32,8 @@ from morphoindex.indexer.filters import Compare
 from morphoindex.indexer.history import (
     History,
     Unsettled,
-    append_decision,
+    hold,
     read_history,
-    settle,
-    take_in,
     unsettled,
     word_for,
 )
@@ -251,10 +249,7 @@ class Clusters:
         changes = unsettled(collection, after)
         entry = decisions_in_words(after)[-1]
         if not dry_run:
-            append_decision(self._index.journal, replace(one, went=_went(changes)))
-            written = read_history(self._index.journal)
-            settle(collection, written)
-            take_in(collection, written)
+            hold(collection, self._index.journal, replace(one, went=_went(changes)))
         return Decided(
             number=None if dry_run else one.number,
             kind=word_for(decision),

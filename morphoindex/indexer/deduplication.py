@@ -13,7 +13,7 @@ from morphoindex.indexer.clustering.decisions import Decision, Distinct, Tag
 from morphoindex.indexer.duplicate_results import Comparing, DedupResult, HandedOut
 from morphoindex.indexer.duplicates import find_duplicates
 from morphoindex.indexer.handing_over import hand_over
-from morphoindex.indexer.history import append_decision, read_history, settle, take_in, untagged, word_for
+from morphoindex.indexer.history import hold, read_history, untagged, word_for
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.lookup import resolve
 from morphoindex.indexer.results import Decided
@@ -107,10 +107,7 @@ class Duplicates:
         after = before.plus(one)
         changed = sum(map(len, untagged(collection, after).values()))
         if not dry_run:
-            append_decision(self._index.journal, one)
-            written = read_history(self._index.journal)
-            settle(collection, written)
-            take_in(collection, written)
+            hold(collection, self._index.journal, one)
         return Decided(
             number=None if dry_run else one.number,
             kind=word_for(decision),

@@ -15,11 +15,10 @@ from morphoindex.indexer.duplicates import duplicate_groups
 from morphoindex.indexer.encounters import any_times, encounter_groups
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.naming import CAMERA, value_of
+from morphoindex.indexer.selection.duplicates import SAME_PICTURE
 from morphoindex.indexer.selection.together import numbered
 
 _NOON = timedelta(hours=12)
-SAME_PICTURE = 0.97
-"""Cosine from which on specimens whose pictures cannot be compared are taken for near-duplicates."""
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,11 @@ def hand_over(index: Host, found: DedupResult, out: Path, how: How, dry_run: boo
             if trouble:
                 missing.append(Refusal(task.one.path, trouble))
                 continue
+            new = name is None
+            name = name or _free_name(task.one.path, taken)
             if not dry_run:
-                _bring(index, out, task, name or _free_name(task.one.path, taken), how, name is None)
-            taken.add((name or _free_name(task.one.path, taken)).casefold())
+                _bring(index, out, task, name, how, new)
+            taken.add(name.casefold())
             files += 1
     except (OSError, StoreError) as error:
         words = in_words(error, how == "link") if isinstance(error, OSError) else str(error)

@@ -228,6 +228,14 @@ def settle(collection: Collection, history: History) -> None:
     collection.tag(untagged(collection, history))
 
 
+def hold(collection: Collection, journal: Journal, one: Numbered) -> None:
+    """Write a decision down, and bring the store and the catalog to it."""
+    append_decision(journal, one)
+    written = read_history(journal)
+    settle(collection, written)
+    take_in(collection, written)
+
+
 def take_in(collection: Collection, history: History) -> None:
     """Let the catalog have what it has not seen of the history."""
     catalog = collection.catalog

@@ -248,13 +248,13 @@ def _see_no_leaks(session: Session, plan: SplitPlan, work: _Work, name: str) -> 
         found = [one for one in found if not one[2].alone]
         found += [(int(kept[a]), int(kept[b]), reason) for a, b, reason in direct]
 
-    def told(a: int, b: int) -> str:
-        there = session.collection.get([work.ids[a], work.ids[b]])
-        files = {one: place(session.roots, specimen) for one, specimen in there.items()}
-        ends = ((work.ids[row], plan.names[work.sides[row]]) for row in (a, b))
-        return " and ".join(f"{files.get(one) or one} ({side})" for one, side in ends)
-
     if found:
+        files = _files(session, [work.ids[row] for a, b, _ in found[:_SHOWN] for row in (a, b)])
+
+        def told(a: int, b: int) -> str:
+            ends = ((work.ids[row], plan.names[work.sides[row]]) for row in (a, b))
+            return " and ".join(f"{files.get(one) or one} ({side})" for one, side in ends)
+
         more = f", and {len(found) - _SHOWN:,} more groups" if len(found) > _SHOWN else ""
         raise SplitLeaks(
             f"the split {name!r} leaks: what belongs together was put on different sides, before that was known: "
@@ -337,8 +337,8 @@ def _large(plan: SplitPlan, work: _Work, units: NDArray[np.int64]) -> list[Large
 
 
 def _held_back(session: Session, ids: Sequence[str]) -> list[HeldBack]:
-    found = session.collection.get(ids)
-    return [HeldBack(one, place(session.roots, found[one])) for one in ids if one in found]
+    files = _files(session, ids)
+    return [HeldBack(one, files[one]) for one in ids if one in files]
 
 
 def _closest(session: Session, plan: SplitPlan, work: _Work) -> ClosestPair | None:
@@ -360,9 +360,13 @@ def _closest(session: Session, plan: SplitPlan, work: _Work) -> ClosestPair | No
                 f"{ids[0]} ({names[0]}) and {ids[1]} ({names[1]}) have a cosine of {cosine:.4f} and are on two sides, "
                 f"against {reason.by}. Nothing was written. `--anew` draws the split anew"
             )
-    found = session.collection.get(ids)
-    paths = tuple(place(session.roots, found[one]) if one in found else None for one in ids)
-    return ClosestPair(round(cosine, 6), ids, names, (paths[0], paths[1]))
+    files = _files(session, ids)
+    return ClosestPair(round(cosine, 6), ids, names, (files.get(ids[0]), files.get(ids[1])))
+
+
+def _files(session: Session, ids: Sequence[str]) -> dict[str, str | None]:
+    """Where a file of each of these specimens is, None where it has none."""
+    return {one: place(session.roots, specimen) for one, specimen in session.collection.get(ids).items()}
 
 
 # -- files -----------------------------------------------------------------------------------------------------------

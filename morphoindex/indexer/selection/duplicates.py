@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+SAME_PICTURE = 0.97
+"""Cosine from which on specimens are taken for copies where their pictures are not looked at."""
+
 
 @dataclass(frozen=True, order=True)
 class Quality:
