@@ -17,7 +17,7 @@ COMMANDS = {
     "demo": "collecting", "init": "collecting", "add": "collecting", "remove": "collecting",
     "reembed": "embedding",
     "cluster": "asking", "clusters": "clusters", "search": "asking", "identify": "identifying",
-    "dedup": "duplicates", "sample": "sampling", "split": "splitting", "encounters": "seeing",
+    "dedup": "duplicates", "sample": "sampling", "split": "splitting", "encounters": "encounters",
     "report": "reporting", "sql": "reporting", "status": "reporting",
     "check": "upkeep", "rebuild": "upkeep", "encoder": "encoders",
 }  # fmt: skip

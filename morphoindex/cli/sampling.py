@@ -11,7 +11,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.handing_out import Files, Layout
+    from morphoindex.indexer.sample_folder import Files, Layout
     from morphoindex.indexer.sampling_results import Balance, Quality, SampleResult, WrittenSample
     from morphoindex.indexer.selection.sampling import Strategy
 

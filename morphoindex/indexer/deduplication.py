@@ -12,14 +12,14 @@ from morphoindex.indexer.chronicle import consequences, decisions_in_words
 from morphoindex.indexer.clustering.decisions import Decision, Distinct, Tag
 from morphoindex.indexer.duplicate_results import Comparing, DedupResult, HandedOut
 from morphoindex.indexer.duplicates import find_duplicates
-from morphoindex.indexer.handing_over import hand_over
+from morphoindex.indexer.duplicates_folder import hand_over
 from morphoindex.indexer.history import hold, read_history, untagged, word_for
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.lookup import resolve
 from morphoindex.indexer.results import Decided
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.handing_over import How
+    from morphoindex.indexer.duplicates_folder import How
 
 
 class Duplicates:

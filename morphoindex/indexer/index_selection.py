@@ -15,7 +15,7 @@ from morphoindex.indexer.split_results import SplitResult
 if TYPE_CHECKING:
     from morphoindex.indexer.deduplication import Duplicates
     from morphoindex.indexer.encounter_results import EncounterResult
-    from morphoindex.indexer.handing_out import Files, Layout
+    from morphoindex.indexer.sample_folder import Files, Layout
     from morphoindex.indexer.selection.sampling import Strategy
 
 
@@ -90,7 +90,7 @@ class SelectionMethods:
         Raises:
             UsageError: the folder is not such a one, cannot be written to, or layout and files do not go together.
         """
-        from morphoindex.indexer.handing_out import write_sample
+        from morphoindex.indexer.sample_folder import write_sample
 
         return write_sample(self._session, chosen, Path(out), layout, files, report)
 
@@ -160,7 +160,7 @@ class SelectionMethods:
         Raises:
             UsageError: one of them is not what is allowed.
         """
-        from morphoindex.indexer.seeing import encounters
+        from morphoindex.indexer.encounter_rule import encounters
 
         given = {"similarity": similarity, "distance": distance, "gap": gap, "quick_gap": quick_gap}
         return encounters(self._session, given, dry_run)

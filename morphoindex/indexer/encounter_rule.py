@@ -1,4 +1,4 @@
-"""Looking at encounters, and choosing what makes one."""
+"""Encounters by the rule that the index keeps, or by another from now on."""
 
 from __future__ import annotations
 
