@@ -1,6 +1,8 @@
-"""How alike two sets of vectors of the same specimens are: by neighbours, and by clusters."""
+"""How alike two sets of vectors of the same specimens are: by neighbours, and by clusters; and clusters and labels."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,62 @@ def agreement(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[float, float]
     if not both.any():
         return None
     return float(adjusted_mutual_info_score(a[both], b[both])), float(adjusted_rand_score(a[both], b[both]))
+
+
+@dataclass(frozen=True)
+class LabelAgreement:
+    """How clusters agree with labels, over the specimens that have a label; None where it is not defined.
+
+    Attributes:
+        labelled: specimens that have a label.
+        ami, ari: adjusted mutual information (Vinh et al. 2010) and adjusted Rand index (Hubert & Arabie 1985) over all
+            of them, where noise is one further cluster: 1 for the same groups, 0 for what chance gives.
+        ami_clustered, ari_clustered: the same over those that are in a cluster.
+        purity: of those that are in a cluster, the share whose label is the most frequent of their cluster.
+        majority_accuracy: the same share of all of them: noise is wrong.
+    """
+
+    labelled: int
+    ami: float | None
+    ari: float | None
+    ami_clustered: float | None
+    ari_clustered: float | None
+    purity: float | None
+    majority_accuracy: float | None
+
+
+def label_agreement(labels: NDArray[np.int64], truth: NDArray[np.int64]) -> LabelAgreement:
+    """How clusters agree with labels.
+
+    `[0, 0, 1, -1]` with `[7, 8, 8, 8]`: purity 2/3, majority accuracy 2/4.
+
+    Args:
+        labels: int64 [n], of clusters, -1 for noise.
+        truth: int64 [n], of label values, -1 where there is none.
+    """
+    from scipy.sparse import csr_array
+    from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+
+    has = truth != NOISE
+    labels, truth = labels[has], truth[has]
+    if not len(labels):
+        return LabelAgreement(0, None, None, None, None, None, None)
+    ami, ari = float(adjusted_mutual_info_score(truth, labels)), float(adjusted_rand_score(truth, labels))
+    clustered = labels != NOISE
+    if not clustered.any():
+        return LabelAgreement(len(labels), ami, ari, None, None, None, 0.0)
+    inside = (ami, ari) if clustered.all() else agreement(labels, truth)
+    cluster, value = (np.unique(of[clustered], return_inverse=True)[1] for of in (labels, truth))
+    right = int(csr_array((np.ones(len(cluster), np.int64), (cluster, value))).max(axis=1).sum())
+    return LabelAgreement(
+        labelled=len(labels),
+        ami=ami,
+        ari=ari,
+        ami_clustered=inside[0] if inside else None,
+        ari_clustered=inside[1] if inside else None,
+        purity=right / int(clustered.sum()),
+        majority_accuracy=right / len(labels),
+    )
 
 
 def _nearest(vectors: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
