@@ -18,6 +18,7 @@ COMMANDS = {
     "reembed": "embedding",
     "cluster": "asking", "clusters": "clusters", "search": "asking", "identify": "identifying",
     "dedup": "duplicates", "sample": "sampling", "split": "splitting", "encounters": "encounters",
+    "evaluate": "evaluating",
     "report": "reporting", "sql": "reporting", "status": "reporting",
     "check": "upkeep", "rebuild": "upkeep", "encoder": "encoders",
 }  # fmt: skip

@@ -230,7 +230,8 @@ def _remarks(
     elif not labelled:
         yield f"{needed}, and none of the specimens that were judged has a {label}"
     elif asked is None and len(columns) > 1:
-        yield f"of the label columns {', '.join(columns)}, {label} is the one that says most; --labels takes another"
+        others = ", ".join(column for column in columns if column != label)
+        yield f"labels are those of the column {label}, which says most; --labels takes another: {others}"
     for one in scores:
         if one.clusters < 2:
             many = "one cluster" if one.clusters else "no cluster"

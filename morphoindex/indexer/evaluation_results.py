@@ -52,6 +52,14 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class WrittenEvaluation:
+    """The folder that an evaluation was written to, and the files in it."""
+
+    folder: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The clusters of an index, judged, and beside them those of other methods where asked for.
 
@@ -64,6 +72,7 @@ class Evaluation:
         label: the column of labels, None where there is none; labelled: how many have one; values: distinct ones.
         scores: of each method; skipped: those not run.
         remarks: what is not as one may expect, in words.
+        written: the files, where a folder was given.
     """
 
     specimens: int
@@ -77,11 +86,4 @@ class Evaluation:
     scores: tuple[MethodScores, ...]
     skipped: tuple[Skipped, ...]
     remarks: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class WrittenEvaluation:
-    """An evaluation, and the files that it was written to."""
-
-    folder: str
-    files: tuple[str, ...]
+    written: WrittenEvaluation | None = None

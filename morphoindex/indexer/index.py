@@ -18,6 +18,7 @@ from morphoindex.indexer.grouping import cluster
 from morphoindex.indexer.host import place
 from morphoindex.indexer.identification_results import IdentifyResult
 from morphoindex.indexer.index_encoders import EncoderMethods
+from morphoindex.indexer.index_evaluation import EvaluationMethods
 from morphoindex.indexer.index_selection import SelectionMethods, several
 from morphoindex.indexer.labelling import Linkage, Parameters
 from morphoindex.indexer.registry import EXTERNAL
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from morphoindex.indexer.ingest import Counts
 
 
-class Index(SelectionMethods, EncoderMethods):
+class Index(SelectionMethods, EvaluationMethods, EncoderMethods):
     """An index of specimens, open. Made by `morphoindex.open`, used as a context manager."""
 
     def __init__(self, session: Session) -> None:

@@ -1,0 +1,35 @@
+"""An evaluation as files: a workbook, a chart, and how they came to be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from morphoindex.indexer.evaluation import COLUMNS, metrics_sheet
+from morphoindex.indexer.evaluation_results import Evaluation, WrittenEvaluation
+from morphoindex.indexer.paths import to_text
+from morphoindex.indexer.provenance import write_provenance
+from morphoindex.indexer.settings import EncoderEntry
+from morphoindex.indexer.table_files import Sheet, write_workbook
+
+TABLE, CHART = "clustering_metrics.xlsx", "clustering_metrics.png"
+
+
+def write_evaluation(found: Evaluation, out: Path, encoder: EncoderEntry) -> WrittenEvaluation:
+    """Write the table and the chart into a folder that is there.
+
+    Raises:
+        UsageError: it cannot be written to.
+    """
+    from morphoindex.indexer.metric_chart import draw_metrics
+
+    legend = Sheet(("column", "what it is"), [(name, words) for name, (_, words) in COLUMNS.items()], name="columns")
+    write_workbook(out / TABLE, [metrics_sheet(found), legend])
+    draw_metrics(out / CHART, found)
+    methods = [one.method for one in found.scores] + [one.method for one in found.skipped]
+    asked = {"methods": methods, "labels": found.label, "where": found.where}
+    written = write_provenance(
+        out, "evaluate", asked, encoder, specimens=found.specimens,
+        clusterings={one.method: dict(one.parameters) for one in found.scores},
+    )  # fmt: skip
+    return WrittenEvaluation(to_text(os.fspath(out)), (TABLE, CHART, written.name))

@@ -1,0 +1,30 @@
+"""Folders that a command writes its results into."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from morphoindex.errors import UsageError
+from morphoindex.indexer.paths import to_text
+
+
+def claim_folder(out: Path, force: bool = False) -> None:
+    """Make a folder to write into, unless it is there.
+
+    Args:
+        out: the folder, with those above it.
+        force: also where something lies in it.
+
+    Raises:
+        UsageError: it holds something, is no folder, or cannot be made.
+    """
+    said = to_text(os.fspath(out))
+    try:
+        if os.path.lexists(out) and not out.is_dir():
+            raise UsageError(f"{said} is not a folder: name another one")
+        if out.is_dir() and not force and any(out.iterdir()):
+            raise UsageError(f"{said} is not empty: name a new folder, or write into it with --force")
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{said} cannot be written: {error.strerror or error}") from error
