@@ -67,6 +67,7 @@ def screens() -> None:
             given = [argument.format(photo=photo) for argument in arguments]
             _svg(folder / f"{name}.svg", f"$ morphoindex {' '.join(given)}\n" + _run(here, given))
         _sheet(here / "photos", folder / "collection.jpg")
+        _explain(here, folder / "explain.jpg")
 
 
 def _run(folder: Path, arguments: list[str]) -> str:
@@ -109,6 +110,15 @@ def _sheet(photos: Path, path: Path, columns: int = 9, size: int = 120) -> None:
             small = ImageOps.fit(image.convert("RGB"), (size, size))
         sheet.paste(small, (i % columns * size, i // columns * size))
     sheet.save(path, quality=85)
+
+
+def _explain(folder: Path, path: Path) -> None:
+    from PIL import Image
+
+    photo = sorted(folder.glob("photos/bombus*/*.jpg"))[3]
+    _run(folder, ["explain", str(photo), "--out", "explain.png"])
+    with Image.open(folder / "explain.png") as picture:
+        picture.save(path, quality=85)
 
 
 if __name__ == "__main__":

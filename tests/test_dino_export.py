@@ -128,6 +128,27 @@ def test_the_file_gives_what_transformers_gives(
     assert agreement.min() > (0.99 if name == "dinov2_with_registers" else 0.9999)  # no processor: 256/224, not 32/28
 
 
+@pytest.mark.parametrize(("name", "size"), [("dinov2_with_registers", 42)])
+def test_attention_is_that_of_transformers(checkpoints: Path, tmp_path: Path, name: str, size: int) -> None:
+    import transformers
+
+    from morphoindex.indexer.explaining.inside import Inside
+
+    export(checkpoints / name, tmp_path / "e.onnx", size=size)
+    encoder = Encoder(tmp_path / "e.onnx")
+    side = encoder.info.height
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    found = Inside(tmp_path / "e.onnx", name, pixels).attention()
+    cut = (side - size) // 2
+    assert found.region == (cut, cut, side - cut, side - cut)
+    network = transformers.AutoModel.from_pretrained(checkpoints / name, attn_implementation="eager").eval()
+    taken = ((pixels[cut : side - cut, cut : side - cut] / 255 - MEAN) / DEVIATION).transpose(2, 0, 1)[np.newaxis]
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(taken).float(), output_attentions=True).attentions[-1].numpy()
+    rows = size // PATCH
+    np.testing.assert_allclose(found.heads, expected[0, :, 0, -(rows**2) :].reshape(-1, rows, rows), atol=1e-4)
+
+
 def test_the_processor_sets_how_photographs_are_fitted(checkpoints: Path, tmp_path: Path) -> None:
     made = export(checkpoints / "dinov2", tmp_path / "e.onnx")
     encoder = made.encoder

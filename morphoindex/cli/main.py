@@ -16,7 +16,7 @@ TRACEBACK = "MORPHOINDEX_TRACEBACK"
 COMMANDS = {
     "demo": "collecting", "init": "collecting", "add": "collecting", "remove": "collecting",
     "reembed": "embedding",
-    "cluster": "asking", "clusters": "clusters", "search": "asking", "identify": "identifying",
+    "cluster": "asking", "clusters": "clusters", "search": "asking", "identify": "identifying", "explain": "explaining",
     "dedup": "duplicates", "sample": "sampling", "split": "splitting", "encounters": "encounters",
     "evaluate": "evaluating",
     "report": "reporting", "sql": "reporting", "status": "reporting",

@@ -62,6 +62,16 @@ def copying(shown: bool) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def covering(shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how many pictures with a part covered of how many are embedded."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda done, total: None
+        return
+    with _showing(_bar("covering"), lambda done, total: {"total": total, "completed": done}) as show:
+        yield show
+
+
+@contextmanager
 def comparing(shown: bool) -> Iterator[Callable[[Comparing], None]]:
     """Show how far the comparing of pictures is: gives the function to call with that."""
     if not (shown and sys.stderr.isatty()):

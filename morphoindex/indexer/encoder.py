@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from morphoindex.errors import EncoderError, EncoderInvalid, RuntimeMissing, UsageError
 from morphoindex.indexer.images import Fit, Resampling, fit
+from morphoindex.indexer.onnx_graph import with_outputs
 
 DEFAULT = "insect-128"
 PROVIDER = "MORPHOINDEX_PROVIDER"
@@ -61,6 +63,8 @@ class Encoder:
             decoding and inference never fight for them.
         provider: "cpu", "cuda", "tensorrt" or the name of another provider of ONNX Runtime; by default the one that
             the environment variable MORPHOINDEX_PROVIDER names, else CUDA where it is there, else the CPU.
+        inside: names of values inside its graph that `look_inside` is to give; they keep the runtime from fusing
+            operations, so that vectors may differ in their last digits.
 
     Raises:
         RuntimeMissing: onnxruntime is not installed.
@@ -68,7 +72,7 @@ class Encoder:
         UsageError: the provider that was asked for is not there, or does not start.
     """
 
-    def __init__(self, path: Path, workers: int = 1, provider: str | None = None) -> None:
+    def __init__(self, path: Path, workers: int = 1, provider: str | None = None, inside: Sequence[str] = ()) -> None:
         runtime, provider = _runtime(), provider or os.environ.get(PROVIDER)
         content = _read(path)
         providers = _choose_providers(runtime, provider)
@@ -77,13 +81,14 @@ class Encoder:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self._session = runtime.InferenceSession(content, options, providers=providers)
+            self._session = runtime.InferenceSession(with_outputs(content, inside), options, providers=providers)
         except Exception as error:  # onnxruntime raises a dozen classes that share no base
             raise EncoderInvalid(f"{path.name} is not an ONNX file that runs here: {_brief(error)}") from error
         self.provider: str = self._session.get_providers()[0]
         if provider is not None and self.provider != providers[0]:
             raise UsageError(f"{providers[0]} is installed but does not start here; this machine runs {self.provider}")
         self.info = _describe(path, content, self._session)
+        self._inside = tuple(inside)
         floats = self.info.height * self.info.width * 3 * 4 * _ACTIVATIONS
         memory = _MEMORY if self.provider == "CPUExecutionProvider" else _MEMORY_ON_CARD
         self.batch = int(np.clip(memory // (floats * max(workers, 1)), 1, _MOST.get(self.provider, 32)))
@@ -134,6 +139,18 @@ class Encoder:
             return cast("NDArray[np.float32]", binding.copy_outputs_to_cpu()[0])
         except Exception as error:  # see above
             raise EncoderError(f"{self.info.name} failed: {_brief(error)}") from error
+
+    def look_inside(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.generic]]:
+        """The values inside the graph that were named when it was opened, of photographs [n, height, width, 3].
+
+        Raises:
+            EncoderError: the runtime failed.
+        """
+        try:
+            values = self._session.run(self._inside, {"pixels": np.ascontiguousarray(pixels)})
+        except Exception as error:  # see above
+            raise EncoderError(f"{self.info.name} failed: {_brief(error)}") from error
+        return dict(zip(self._inside, values, strict=True))
 
     def _halving(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,11 @@ from morphoindex.indexer.encoder_results import Comparison, Dropped, Reembedding
 from morphoindex.indexer.session import Session
 
 if TYPE_CHECKING:
-    pass
+    from morphoindex.indexer.explaining.looking import Look
 
 
 class EncoderMethods:
-    """How an index comes to another encoder, and from one to another."""
+    """How an index comes to another encoder, and from one to another; and what an encoder looks at."""
 
     _session: Session
 
@@ -80,3 +81,19 @@ class EncoderMethods:
         from morphoindex.indexer.switching import drop
 
         return drop(self._session, encoder, dry_run)
+
+    def look(self, *images: str | os.PathLike[str], encoder: str | None = None) -> Look:
+        """See through an encoder: which parts of a photograph matter, which make two alike, and what its layers show.
+
+        `index.look("bee.jpg").importance().picture.show()`. The index can be closed before the look is used.
+
+        Args:
+            images: one or two: paths of images, or specimens of the index by id, by the beginning of an id, or by path.
+            encoder: a built-in name, an ONNX file, or one that the index holds; by default the current one.
+
+        Raises:
+            UsageError: there is no such usable image or encoder, or the vectors of the index were made elsewhere.
+        """
+        from morphoindex.indexer.explaining.finding import look_into
+
+        return look_into(self._session, images, encoder)
