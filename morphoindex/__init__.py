@@ -6,7 +6,8 @@
             print(cluster.id, cluster.size)
 
 `open` returns an `Index`; `errors` holds everything that it can raise. `IncrementalHDBSCAN` is the clustering alone, a
-scikit-learn estimator for anyone's vectors. Nothing heavy is imported before it is needed.
+scikit-learn estimator for anyone's vectors; `preprocess` makes pictures of one size of a folder of photographs. Nothing
+heavy is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from morphoindex.indexer.clustering.estimator import IncrementalHDBSCAN
     from morphoindex.indexer.index import Index
     from morphoindex.indexer.opening import open
+    from morphoindex.indexer.preprocessing import preprocess
 
 __version__ = "0.1.0.dev0"
-__all__ = ["IncrementalHDBSCAN", "Index", "__version__", "errors", "open"]
+__all__ = ["IncrementalHDBSCAN", "Index", "__version__", "errors", "open", "preprocess"]
 
 
 def __getattr__(name: str) -> Any:
@@ -37,4 +39,8 @@ def __getattr__(name: str) -> Any:
         from morphoindex.indexer.clustering.estimator import IncrementalHDBSCAN
 
         return IncrementalHDBSCAN
+    if name == "preprocess":
+        from morphoindex.indexer.preprocessing import preprocess
+
+        return preprocess
     raise AttributeError(f"module 'morphoindex' has no attribute {name!r}")

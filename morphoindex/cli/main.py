@@ -14,8 +14,8 @@ from morphoindex.errors import MorphoindexError
 
 TRACEBACK = "MORPHOINDEX_TRACEBACK"
 COMMANDS = {
-    "demo": "collecting", "init": "collecting", "add": "collecting", "remove": "collecting",
-    "reembed": "embedding",
+    "demo": "collecting", "preprocess": "preprocessing",
+    "init": "collecting", "add": "collecting", "remove": "collecting", "reembed": "embedding",
     "cluster": "asking", "clusters": "clusters", "search": "asking", "identify": "identifying", "explain": "explaining",
     "dedup": "duplicates", "sample": "sampling", "split": "splitting", "encounters": "encounters",
     "evaluate": "evaluating",

@@ -52,12 +52,12 @@ def reembedding(shown: bool) -> Iterator[Callable[[Reembedding], None]]:
 
 
 @contextmanager
-def copying(shown: bool) -> Iterator[Callable[[int, int], None]]:
+def copying(shown: bool, doing: str = "copying") -> Iterator[Callable[[int, int], None]]:
     """Show how many files of how many are where they should be."""
     if not (shown and sys.stderr.isatty()):
         yield lambda done, total: None
         return
-    with _showing(_bar("copying"), lambda done, total: {"total": total, "completed": done}) as show:
+    with _showing(_bar(doing), lambda done, total: {"total": total, "completed": done}) as show:
         yield show
 
 
