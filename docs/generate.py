@@ -68,6 +68,7 @@ def screens() -> None:
             _svg(folder / f"{name}.svg", f"$ morphoindex {' '.join(given)}\n" + _run(here, given))
         _sheet(here / "photos", folder / "collection.jpg")
         _explain(here, folder / "explain.jpg")
+        _evaluate(here, folder / "evaluate.png")
 
 
 def _run(folder: Path, arguments: list[str]) -> str:
@@ -119,6 +120,14 @@ def _explain(folder: Path, path: Path) -> None:
     _run(folder, ["explain", str(photo), "--out", "explain.png"])
     with Image.open(folder / "explain.png") as picture:
         picture.save(path, quality=85)
+
+
+def _evaluate(folder: Path, path: Path) -> None:
+    from PIL import Image
+
+    _run(folder, ["evaluate", "--compare", "--out", "metrics"])
+    with Image.open(folder / "metrics/clustering_metrics.png") as chart:
+        chart.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 import morphoindex
 from morphoindex.cli.main import run
 from morphoindex.errors import UsageError
+from morphoindex.indexer import contenders
 from morphoindex.indexer.contenders import CONTENDERS
 from morphoindex.indexer.evaluation import COLUMNS
 
@@ -93,7 +95,7 @@ def test_a_comparison_as_files(cli: Shown, place: Path) -> None:
     assert [row[0] for row in book["columns"].iter_rows(min_row=2, values_only=True)] == list(COLUMNS)
     with Image.open(place / "metrics/clustering_metrics.png") as chart:
         assert chart.width > 1000
-    said = json.loads((place / "metrics/provenance.json").read_text("utf-8"))
+    said = json.loads((place / "metrics/clustering_metrics.png.provenance.json").read_text("utf-8"))
     assert (said["command"], said["encoder"]["name"], said["parameters"]["labels"]) == ("evaluate", "one", "species")
     assert "metrics is not empty" in cli("evaluate", "--compare", "--out", "metrics", code=2)[1]
     (place / "metrics/mine.txt").write_text("mine")
@@ -101,6 +103,30 @@ def test_a_comparison_as_files(cli: Shown, place: Path) -> None:
     assert "Wrote clustering_metrics.xlsx and clustering_metrics.png to metrics." in shown
     assert (place / "metrics/mine.txt").read_text() == "mine"
     assert "there is no method 'magic'; there are hdbscan, " in cli("evaluate", "--method", "magic", code=2)[1]
+
+
+def test_methods_for_which_there_are_too_many(cli: Shown, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {**CONTENDERS, "optics": replace(CONTENDERS["optics"], most=31)}
+    monkeypatch.setattr(contenders, "CONTENDERS", few)
+    asked = ("evaluate", "--method", "optics", "--method", "cosine", "--out", "few")
+    reason = "takes time with the square of the specimens: it is run up to 31 specimens, and here are 32"
+    assert f"optics {reason}" in cli(*asked)[0]
+    found = answer(cli, *asked, "--force")
+    assert [one["method"] for one in found["scores"]] == ["current", "cosine"]
+    assert found["skipped"] == [{"method": "optics", "reason": reason}]
+    rows = [*openpyxl.load_workbook(place / "few/clustering_metrics.xlsx")["metrics"].values]
+    assert rows[3] == ("optics", *[None] * (len(COLUMNS) - 2), reason)
+
+
+def test_what_has_come_since_is_in_no_cluster(cli: Shown, place: Path) -> None:
+    with morphoindex.open(place / ".morphoindex") as index:
+        tiny.photo(place / "late/kind0/99.png", 0, 99)
+        index.add(place / "late", labels="folder")
+        found = index.evaluate()
+        index.remove(str(place / "late"))
+    assert (found.specimens, found.not_clustered, found.scores[0].noise) == (33, 1, 1)
+    assert found.scores[0].majority_accuracy == round(32 / 33, 4)
+    assert found.scores[0].purity == 1
 
 
 @pytest.mark.parametrize(("threshold", "clusters"), [("-1", 1), ("1", 0)])

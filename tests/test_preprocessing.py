@@ -201,8 +201,10 @@ def test_folders_that_lie_in_each_other(raw: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="lie in each other"):
             morphoindex.preprocess(one, other)
     assert not (raw / "out").exists()
-    with pytest.raises(UsageError, match="there is no such folder"):
+    with pytest.raises(UsageError, match="none is not there"):
         morphoindex.preprocess(tmp_path / "none", tmp_path / "out")
+    with pytest.raises(UsageError, match="webp is not a folder"):
+        morphoindex.preprocess(raw / "alone.webp", tmp_path / "out")
     (tmp_path / "bare").mkdir()
     with pytest.raises(UsageError, match="no images in this folder"):
         morphoindex.preprocess(tmp_path / "bare", tmp_path / "out")

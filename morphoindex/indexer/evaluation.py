@@ -95,11 +95,13 @@ def evaluate(
         raise UsageError(
             "nothing is clustered yet: `morphoindex cluster` does that, and `evaluate --compare` tries several methods"
         )
+    if not history.runs and all(too_large.values()):
+        raise UsageError("; ".join(f"{method} {reason}" for method, reason in too_large.items()))
     standings = index.collection.catalog.standings()
     rows = _rows(index, forest, where)
     keys = [forest.keys[i] for i in rows.tolist()]
     judge = _Judge(rows, forest.vectors[rows], _numbered(_values(index, label, keys)))
-    last = _last_run(history)
+    last = last_run(history)
     scores = []
     if last is not None:
         numbers = _numbered(standings[key].cluster for key in forest.keys)
@@ -193,7 +195,7 @@ def _numbered(values: Iterable[str | None]) -> NDArray[np.int64]:
     return np.array([NOISE if v is None else number.setdefault(v, len(number)) for v in values], np.int64)
 
 
-def _last_run(history: History) -> Parameters | None:
+def last_run(history: History) -> Parameters | None:
     """The parameters of the last run, None where there was none."""
     if not history.runs:
         return None

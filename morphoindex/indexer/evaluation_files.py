@@ -28,8 +28,11 @@ def write_evaluation(found: Evaluation, out: Path, encoder: EncoderEntry) -> Wri
     draw_metrics(out / CHART, found)
     methods = [one.method for one in found.scores] + [one.method for one in found.skipped]
     asked = {"methods": methods, "labels": found.label, "where": found.where}
-    written = write_provenance(
-        out, "evaluate", asked, encoder, specimens=found.specimens,
-        clusterings={one.method: dict(one.parameters) for one in found.scores},
-    )  # fmt: skip
-    return WrittenEvaluation(to_text(os.fspath(out)), (TABLE, CHART, written.name))
+    clusterings = {one.method: dict(one.parameters) for one in found.scores}
+    files = [TABLE, CHART]
+    for name in (TABLE, CHART):
+        said = write_provenance(
+            out / name, "evaluate", asked, encoder, specimens=found.specimens, clusterings=clusterings
+        )
+        files.append(said.name)
+    return WrittenEvaluation(to_text(os.fspath(out)), tuple(files))

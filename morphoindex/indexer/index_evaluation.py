@@ -38,7 +38,7 @@ class EvaluationMethods:
             compare: also cluster by other methods, all or these of `contenders.CONTENDERS`, and judge what they give.
                 Nothing of that is kept.
             encoder: by the vectors of another encoder than the current one.
-            out: a folder, new or empty, for `clustering_metrics.xlsx`, a chart beside it, and a `provenance.json`.
+            out: a folder, new or empty, for `clustering_metrics.xlsx`, `clustering_metrics.png`, and their provenance.
             force: also into one that holds something; files of these names are replaced.
             report: told the name of each method before it runs.
 

@@ -26,6 +26,7 @@ _WITH_LABELS: tuple[tuple[str, str, Callable[[MethodScores, int], float | None]]
 )
 _CLUSTERED = {"AMI": "ami_clustered", "ARI": "ari_clustered"}
 _UNBOUNDED = ("Calinski–Harabasz", "Davies–Bouldin")
+_LONGEST = 60  # characters of a name
 _INCH = 0.32  # of a bar
 
 
@@ -72,6 +73,8 @@ def _draw_panel(
     if name not in _UNBOUNDED:
         greatest = max(greatest, 1.0)
         panel.set_xticks([tick for tick in (-1, -0.5, 0, 0.5, 1) if tick >= least])
+    else:
+        panel.locator_params(axis="x", nbins=4)
     span = (greatest or 1.0) - least
     panel.set_xlim(least - (0.05 * span if least < 0 else 0), least + (1.58 if marked else 1.25) * span)
     beside = dict(marked)
@@ -102,8 +105,8 @@ def _figure(name: str, value: float | None) -> str:
 
 
 def _title(found: Evaluation) -> str:
-    labels = f", labels {found.label}: {found.values:,} values" if found.labelled else ""
-    return f"{found.specimens:,} specimens, vectors of {found.encoder}{labels}"
+    labels = f", labels {_short(found.label)}: {found.values:,} values" if found.labelled else ""
+    return f"{found.specimens:,} specimens, vectors of {_short(found.encoder)}{labels}"
 
 
 def _footer(found: Evaluation) -> str:
@@ -112,7 +115,12 @@ def _footer(found: Evaluation) -> str:
     if found.labelled:
         words.append("AMI and ARI: noise is one further cluster; ◇ of those in clusters alone.")
     if found.where:
-        words.append(f"Only where {found.where}.")
+        words.append(f"Only where {_short(found.where)}.")
     if found.skipped:
         words.append("Not run, too many specimens: " + ", ".join(one.method for one in found.skipped) + ".")
     return " ".join(words)
+
+
+def _short(text: str | None) -> str:
+    text = text or ""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -184,7 +184,8 @@ def _folders(raw: str, out: str) -> tuple[str, Path]:
         UsageError: the first is no folder, or one lies in the other.
     """
     if not os.path.isdir(raw):
-        raise UsageError(f"{to_text(raw)}: there is no such folder")
+        there = "is not a folder: name the one that the photographs are in" if os.path.lexists(raw) else "is not there"
+        raise UsageError(f"{to_text(raw)} {there}")
     top, folder = os.path.realpath(raw), os.path.realpath(out)
     if os.path.commonpath([top, folder]) in (top, folder):
         raise UsageError(
