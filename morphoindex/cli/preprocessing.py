@@ -59,13 +59,13 @@ def preprocess(
             raw, out, size=size, format=format_, fit=fit, grey=grey, quality=quality, labels=labels, names=names,
             force=force, dry_run=dry_run, max_megapixels=max_megapixels, report=report,
         )  # fmt: skip
-    _remark(shared, result)
+    _remark(shared, result, labels)
     shared.answer(result, lambda: _show(result))
     if result.refused:
         ctx.exit(1)
 
 
-def _remark(shared: Shared, result: PreprocessResult) -> None:
+def _remark(shared: Shared, result: PreprocessResult, labels: str | None) -> None:
     from morphoindex.cli import render
 
     if result.passed_over:
@@ -74,7 +74,9 @@ def _remark(shared: Shared, result: PreprocessResult) -> None:
     if result.gone:
         shared.remark(f"{render.count(result.gone, 'picture')} of photographs that are gone: kept, and in the tables")
     if result.labels_unused:
-        shared.remark(f"{render.count(result.labels_unused, 'label')} given met no photograph")
+        what = render.count(result.labels_unused, "row of the table", "rows of the table")
+        met = "the pattern fits none of the files" if "{" in (labels or "") else f"{what} met no file"
+        shared.remark(f"labels: {met}")
     if result.unlabelled and result.labels:
         shared.remark(f"{render.count(result.unlabelled, 'picture')} without a label")
 
