@@ -247,9 +247,7 @@ class Ingest:
 
     def _say_what_was_passed(self) -> None:
         for folder in sorted(self._passed):
-            self._say(
-                f"passed over {to_text(folder)}, which `sample`, `dedup` or `preprocess` made; named by itself it is taken in"
-            )
+            self._say(f"passed over {to_text(folder)}: its pictures are made of others; named itself it is taken in")
 
     def _went_through(self, path: str) -> bool:
         """Whether the path is a folder or list that this run has gone through, or lies in one."""
