@@ -18,9 +18,9 @@ from morphoindex.indexer.discovery import OUTPUT
 from morphoindex.indexer.duplicate_results import DedupResult, Duplicate, HandedOut
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.paths import from_text, to_text
+from morphoindex.indexer.picture_folder import in_words
 from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.safe_names import safe_name, with_key
-from morphoindex.indexer.sample_folder import in_words
 from morphoindex.indexer.specimen import Specimen
 
 How = Literal["copy", "link", "move"]

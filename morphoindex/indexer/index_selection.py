@@ -15,7 +15,8 @@ from morphoindex.indexer.split_results import SplitResult
 if TYPE_CHECKING:
     from morphoindex.indexer.deduplication import Duplicates
     from morphoindex.indexer.encounter_results import EncounterResult
-    from morphoindex.indexer.sample_folder import Files, Layout
+    from morphoindex.indexer.picture_folder import Files
+    from morphoindex.indexer.sample_folder import Layout
     from morphoindex.indexer.selection.sampling import Strategy
 
 

@@ -148,7 +148,7 @@ class Pictures:
         known = {specimens[row].id: value for row, value in there if row >= 0}
         left = [one for one in specimens if one.id not in known]
         with ThreadPoolExecutor(usable_cores(), thread_name_prefix="sharpness") as pool:
-            made = pool.map(lambda one: self._read(one, None, sharpness), left)
+            made = pool.map(lambda one: read_picture(self._index, one, None, sharpness), left)
             new = {one.id: value for one, value in zip(left, made, strict=True) if isinstance(value, float)}
         records = np.zeros(len(new), _SHARP)
         records["id"], records["sharpness"] = points_of(list(new)), list(new.values())
@@ -168,29 +168,37 @@ class Pictures:
                 self._sketches.move_to_end(one)
         wanted = [one for one in ids if one not in self._sketches and one not in self.unread]
         specimens: Mapping[str, Specimen] = self._index.collection.get(wanted) if wanted else {}
-        found = pool.map(lambda one: self._read(one, _COVER, sketch), specimens.values())
+        found = pool.map(lambda one: read_picture(self._index, one, _COVER, sketch), specimens.values())
         for one, made in zip(specimens, found, strict=True):
             if isinstance(made, Refusal):
                 self.unread[one] = made
             else:
                 self._sketches[one] = made
 
-    def _read(
-        self, one: Specimen, cover: tuple[int, int] | None, make: Callable[[NDArray[np.uint8]], Made]
-    ) -> Made | Refusal:
-        """What is made of a picture, from the first of its files that still shows it; else why there is none."""
-        refused = Refusal(one.id, NOWHERE)
-        for number, record in enumerate(one.paths):
-            path = self._index.roots.join(*record.key)
-            try:
-                content = read_file(path)
-                if one.sha256 and content_id(hashlib.sha256(content.data).hexdigest()) != one.id:
-                    raise ImageRefused("it shows something else now: `morphoindex add` takes note of that")
-                return make(decode(content.data, cover=cover).pixels)
-            except ImageRefused as error:
-                reason = error.reason if os.path.lexists(path) else "it is not there any more"
-                refused = Refusal(to_text(path), reason) if number == 0 else refused
-        return refused
+
+def read_picture(
+    index: Host, one: Specimen, cover: tuple[int, int] | None, make: Callable[[NDArray[np.uint8]], Made]
+) -> Made | Refusal:
+    """What is made of a picture, from the first of its files that still shows it; else why there is none.
+
+    Args:
+        index: whose specimen.
+        one: the specimen.
+        cover: as for `images.decode`.
+        make: from pixels uint8 [H, W, 3].
+    """
+    refused = Refusal(one.id, NOWHERE)
+    for number, record in enumerate(one.paths):
+        path = index.roots.join(*record.key)
+        try:
+            content = read_file(path)
+            if one.sha256 and content_id(hashlib.sha256(content.data).hexdigest()) != one.id:
+                raise ImageRefused("it shows something else now: `morphoindex add` takes note of that")
+            return make(decode(content.data, cover=cover).pixels)
+        except ImageRefused as error:
+            reason = error.reason if os.path.lexists(path) else "it is not there any more"
+            refused = Refusal(to_text(path), reason) if number == 0 else refused
+    return refused
 
 
 def _blocks(pairs: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

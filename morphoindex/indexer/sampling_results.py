@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.selection.sampling import Strategy
 
 
@@ -55,14 +56,6 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class NotWritten:
-    """A specimen of a sample whose file could not be handed out, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class WrittenSample:
     """What `sample --out` put into a folder.
 
@@ -78,7 +71,7 @@ class WrittenSample:
     how: str
     files: int
     before: int
-    missing: tuple[NotWritten, ...]
+    missing: tuple[Refusal, ...]
     folders: Mapping[str, str | None]
 
 

@@ -1,0 +1,227 @@
+"""Folders of photographs that an index hands out: copied or linked, with tables that say what they are.
+
+A folder that was begun is finished by the same call: each file gets its name only when it is whole, and a hidden file
+says what the folder is of. That file also has `add` pass the folder over, see `discovery`.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from morphoindex.errors import UsageError
+from morphoindex.indexer.discovery import OUTPUT
+from morphoindex.indexer.host import Host
+from morphoindex.indexer.images import SUFFIXES
+from morphoindex.indexer.paths import from_text, to_text
+from morphoindex.indexer.results import Refusal
+from morphoindex.indexer.safe_names import safe_name
+from morphoindex.indexer.settings import write_whole
+from morphoindex.indexer.specimen import FileRecord, Specimen
+
+Files = Literal["copy", "link", "none"]
+MANIFEST = "manifest.csv"
+_PART = ".part"  # a file that is being copied
+_RESERVE = ".reserve"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A specimen to hand out: its name below the folder, its file, and what is wrong with that."""
+
+    id: str
+    name: str
+    source: str | None
+    trouble: str | None
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What came of filling a folder: what is there, how many files lay there already, and which could not be had."""
+
+    there: tuple[Planned, ...]
+    before: int
+    missing: tuple[Refusal, ...]
+
+
+def source_of(index: Host, specimen: Specimen) -> tuple[str | None, str | None]:
+    """The first of its files that still has its content, or the first and what is wrong with that."""
+    first: tuple[str | None, str | None] = None, None
+    for record in specimen.paths:
+        path = index.roots.join(*record.key)
+        trouble = _trouble(path, record, specimen.sha256)
+        if trouble is None:
+            return path, None
+        first = first if first[0] else (path, trouble)
+    return first
+
+
+def file_name(specimen: Specimen | None) -> str:
+    """The name of a file by its first path; with the suffix of its format where it has none of an image."""
+    first = specimen.paths[0].path if specimen and specimen.paths else ""
+    name = safe_name(os.path.basename(first))
+    known = os.path.splitext(name)[1].lower() in SUFFIXES
+    return name if known or not (specimen and specimen.format) else f"{name}.{specimen.format.lower()}"
+
+
+def name_key(one: str) -> str:
+    """What tells the files of specimens of one name apart, hexadecimal: the id where that comes from the content."""
+    return hashlib.sha256(one.encode()).hexdigest() if len(one) != 32 else one
+
+
+def claim(out: Path, command: str, content: Any, other: str, force: bool = False) -> None:
+    """Make the folder that of this output.
+
+    Args:
+        out: the folder.
+        command: what fills it, such as "sample".
+        content: JSON values that tell this output from another of the same command.
+        other: what it may be of otherwise, with what to do then.
+        force: take the folder whatever is in it; what an earlier run of the command put there goes first.
+
+    Raises:
+        UsageError: it is that of another output, or holds something else, or cannot be made.
+    """
+    said = json.dumps(content, ensure_ascii=True)
+    mark = {"made by": f"morphoindex {command}", command: hashlib.sha256(said.encode()).hexdigest()}
+    try:
+        there = {entry.name for entry in out.iterdir()} - {OUTPUT + ".new"} if out.is_dir() else set()
+        if (there and OUTPUT not in there and not force) or (os.path.lexists(out) and not out.is_dir()):
+            raise UsageError(f"{out} is not an empty folder: name a new one")
+        if force:
+            if OUTPUT in there and _read(out / OUTPUT).get("made by") == mark["made by"]:
+                _clear(out)
+        elif OUTPUT in there:
+            if _read(out / OUTPUT).get(command) != mark[command]:
+                raise UsageError(f"{out} is of {other}")
+            return
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / OUTPUT, json.dumps(mark).encode() + b"\n")
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def fill(
+    out: Path,
+    planned: Sequence[Planned],
+    files: Files,
+    tables: Callable[[Sequence[Planned]], Mapping[str, bytes]],
+    report: Callable[[int, int], None],
+    force: bool = False,
+) -> Filled:
+    """Put files into a folder that was claimed, and the tables of what is there.
+
+    Args:
+        out: the folder.
+        planned: what to put there.
+        files: how.
+        tables: name of a file → its content, of those that are there.
+        report: told how many of how many are done.
+        force: replace what is there under these names.
+
+    Raises:
+        UsageError: the disk does not take it all; the same call goes on then.
+    """
+    there: list[Planned] = []
+    missing: list[Refusal] = []
+    before, trouble = 0, ""
+    try:
+        _reserve(out, sum(map(len, tables(planned).values())))
+        for number, one in enumerate(planned):
+            if one.source and one.trouble:
+                missing.append(Refusal(to_text(one.source), one.trouble))
+                continue
+            if one.source and files != "none":
+                before += _put(one.source, out / one.name, out / _PART, files, force)
+            there.append(one)
+            report(number + 1, len(planned))
+    except OSError as error:
+        trouble = in_words(error, files == "link")
+    finally:
+        (out / _RESERVE).unlink(missing_ok=True)
+        for name, content in tables(there).items():
+            write_whole(out / name, content)
+    if trouble:
+        raise UsageError(
+            f"{out}: {trouble}. {len(there):,} of the {len(planned):,} specimens are there, {MANIFEST} lists them; the "
+            "same command again goes on"
+        )
+    return Filled(tuple(there), before, tuple(missing))
+
+
+def in_words(error: OSError, linking: bool) -> str:
+    """Why files cannot be put into a folder."""
+    if linking and error.errno in (errno.EXDEV, errno.EPERM, errno.ENOTSUP):
+        return "hard links do not reach from the photographs to this folder, which is on another disk: have them copied"
+    return f"{error.strerror}: {to_text(os.fsdecode(error.filename))}" if error.filename else str(error.strerror)
+
+
+def _trouble(path: str, record: FileRecord, sha256: str) -> str | None:
+    try:
+        status = os.stat(path)
+        if not sha256 or (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns):
+            return None if os.access(path, os.R_OK) else "cannot be read: Permission denied"
+        with open(path, "rb") as file:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        return None if same else "has other content than when it was added"
+    except (FileNotFoundError, NotADirectoryError):
+        return "is gone"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _clear(out: Path) -> None:
+    """Take away what an earlier run has listed, but for files whose source is not there any more."""
+    for name, source in _listed(out / MANIFEST):
+        file = out / name
+        if name and file.resolve().is_relative_to(out.resolve()) and os.path.exists(from_text(source)):
+            file.unlink(missing_ok=True)
+            with suppress(OSError):  # others may lie there
+                file.parent.rmdir()
+
+
+def _listed(manifest: Path) -> Iterator[tuple[str, str]]:
+    """(file, source) of each line of a manifest; none where there is no such table."""
+    with suppress(FileNotFoundError, csv.Error, UnicodeDecodeError), open(manifest, encoding="utf-8", newline="") as f:
+        for row in csv.DictReader(f):
+            yield row.get("file") or "", row.get("source") or ""
+
+
+def _reserve(out: Path, size: int) -> None:
+    """Keep room for the tables: a disk that fills must take the list of what was written."""
+    with open(out / _RESERVE, "wb") as file:
+        file.write(bytes(size))
+
+
+def _put(source: str, target: Path, part: Path, files: Files, force: bool) -> bool:
+    """Copy or link a file, such that it has its name only when it is whole. Says whether it was there before."""
+    if not force and target.exists() and (target.stat().st_size or not os.stat(source).st_size):
+        return True  # an empty one was left by a loss of power
+    target.parent.mkdir(exist_ok=True)
+    part.unlink(missing_ok=True)
+    try:
+        if files == "link":
+            os.link(os.path.realpath(source), part)
+        else:
+            shutil.copyfile(source, part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)  # a part, or the second name that POSIX leaves where both are links to one file
+    return False
