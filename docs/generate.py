@@ -69,6 +69,7 @@ def screens() -> None:
         _sheet(here / "photos", folder / "collection.jpg")
         _explain(here, folder / "explain.jpg")
         _evaluate(here, folder / "evaluate.png")
+        _reports(here, folder)
 
 
 def _run(folder: Path, arguments: list[str]) -> str:
@@ -128,6 +129,23 @@ def _evaluate(folder: Path, path: Path) -> None:
     _run(folder, ["evaluate", "--compare", "--out", "metrics"])
     with Image.open(folder / "metrics/clustering_metrics.png") as chart:
         chart.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(path, optimize=True)
+
+
+def _reports(here: Path, folder: Path) -> None:
+    """A map, and the contact sheet of one cluster, as small as a page takes them."""
+    from PIL import Image
+
+    _run(here, ["report", "map", "--by", "species"])
+    _run(here, ["report", "sheets", "--out", "sheets"])
+    with Image.open(here / "map.png") as image:
+        image.convert("RGB").resize((1000, 680), Image.Resampling.LANCZOS).quantize(128).save(
+            folder / "map.png", optimize=True
+        )
+    sheets = sorted((here / "sheets").glob("C*.jpg"))
+    with Image.open(sheets[2]) as image:
+        image.resize((900, round(900 * image.height / image.width)), Image.Resampling.LANCZOS).save(
+            folder / "sheet.jpg", quality=82
+        )
 
 
 if __name__ == "__main__":

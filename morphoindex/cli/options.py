@@ -77,8 +77,8 @@ def shared(command: Callable[..., Any]) -> Callable[..., Any]:
             given,
             index=options.pop("index_") or given.index,
             wait=options.pop("wait"),
-            json=options.pop("json_"),
-            quiet=options.pop("quiet"),
+            json=options.pop("json_") or given.json,
+            quiet=options.pop("quiet") or given.quiet,
         )
         return command(merged, *args, **options)
 

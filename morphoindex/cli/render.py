@@ -41,6 +41,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence
         console().print(Text(_aligned(row, widths, columns, right)))
 
 
+def paged(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
+    """A table that may be long: on a terminal in its pager, unless it fits the screen."""
+    if not sys.stdout.isatty() or len(rows) + 2 <= console().height:
+        table(columns, rows, right)
+        return
+    import click
+
+    os.environ.setdefault("LESS", "-RFXS")  # long lines are cut off, and the arrow keys lead along them
+    widths = [max(len(str(row[i])) for row in [list(columns), *rows]) for i in range(len(columns) - 1)]
+    click.echo_via_pager(f"{_aligned([str(c) for c in row], widths, columns, right)}\n" for row in [columns, *rows])
+
+
 def _aligned(row: Sequence[str], widths: Sequence[int], columns: Sequence[str], right: Sequence[str]) -> str:
     fixed = [
         cell.rjust(width) if column in right else cell.ljust(width)

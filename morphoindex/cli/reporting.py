@@ -1,8 +1,7 @@
-"""report, sql, status: what is in the index, as tables."""
+"""sql, status: what is in the index."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,90 +10,6 @@ from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
     from morphoindex.indexer.results import HeldEncoder
-
-_LISTED = 20
-
-
-@click.command()
-@click.argument("kind", default="overview", type=click.Choice(["overview", "assignments", "embeddings", "ingest"]))
-@click.option(
-    "--format", "format_", type=click.Choice(["csv", "parquet", "json", "npz"]), help="Default: by the ending of FILE."
-)
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it.")
-@click.option("--encoder", metavar="E", help="embeddings: of this encoder of the index instead of the current one.")
-@shared
-def report(shared: Shared, kind: str, format_: str | None, out: Path | None, encoder: str | None) -> None:
-    """What was found: an overview on the screen, or one of these written to a file.
-
-    \b
-    overview      clusters with their labels, label counts, reasons of refusals
-    assignments   one row a path: path, id, cluster, its name, verified, probability, labels
-    embeddings    ids, paths and vectors
-    ingest        one row for every path ever seen: state, reason, size, time
-    """
-    from morphoindex.cli import render
-    from morphoindex.errors import UsageError
-
-    if encoder and kind != "embeddings":
-        raise UsageError("--encoder goes with embeddings: the other reports are the same for all encoders")
-    if kind == "overview":
-        if out or format_:
-            raise UsageError(
-                "the overview goes to the screen (or --json); --out takes assignments, embeddings or ingest"
-            )
-        _overview(shared)
-        return
-    if out is None:
-        raise UsageError(f"report {kind} needs --out FILE")
-    format_ = format_ or out.suffix.lstrip(".").lower()
-    with shared.open() as index:
-        rows = index.report(kind, format_, out, encoder=encoder)
-    shared.answer(
-        {"report": kind, "format": format_, "out": str(out), "rows": rows},
-        lambda: render.line(f"Wrote {render.count(rows, 'row')} to {out}."),
-    )
-
-
-def _overview(shared: Shared) -> None:
-    from morphoindex.cli import render
-
-    with shared.open() as index:
-        result = index.overview()
-
-    def show() -> None:
-        run = f"by {result.method} {result.parameters}" if result.method else "not clustered yet: `morphoindex cluster`"
-        seen = f" in {render.count(result.encounters, 'encounter')}" if result.encounters is not None else ""
-        render.line(
-            f"{render.count(result.specimens, 'specimen')}{seen}, "
-            f"{render.count(len(result.clusters), 'cluster')}, {run}"
-        )
-        column = result.label or "label"
-        rows = [
-            (
-                c.id,
-                f"{c.size:,}",
-                *([f"{c.encounters or 0:,}"] if seen else []),
-                c.name,
-                c.label,
-                f"{c.share:.0%}" if c.label else "",
-            )
-            for c in result.clusters[:_LISTED]
-        ]
-        if rows:
-            size = ("images", "encounters") if seen else ("size",)
-            columns = ("cluster", *size, "name", f"most frequent {column}", "share")
-            render.table(columns, rows, right=(*size, "share"))
-        if len(result.clusters) > _LISTED:
-            render.line(f"… and {len(result.clusters) - _LISTED:,} smaller clusters")
-        for name, values in result.labels.items():
-            line = f"{name}: {render.count(len(values), 'value')}"
-            if len(values) <= max(20, result.specimens / 4):  # else nearly each specimen has its own
-                line += ": " + ", ".join(f"{value} {count:,}" for value, count in values[:8])
-            render.line(line + (", …" if len(values) > 8 else ""))
-        for reason, count in result.refused:
-            render.line(f"refused: {render.count(count, 'path')}: {reason}", "yellow")
-
-    shared.answer(result, show)
 
 
 @click.command()

@@ -11,9 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from morphoindex.indexer.images import SUFFIXES
+from morphoindex.indexer.provenance import NAME
 
 OUTPUT = ".morphoindex-output"
-"""A file that has its folder passed over: `sample` or `dedup` put pictures there that are in the collection already."""
+"""A file that has its folder passed over: `sample`, `dedup` or `report` put pictures there, of what is in the
+collection already."""
+
+MADE = f".{NAME}"
+"""What the file beside a picture that is not a photograph but the output of a command has at the end of its name."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,9 @@ def discover(
     """Walk the inputs, in the order given; within a folder by name.
 
     Folders are walked to the bottom, links followed; hidden files and folders (`.name`) are passed over, and folders
-    with a file `OUTPUT` that are not themselves given; of the others those files are taken that have the suffix of an
-    image. A file that is given by name is taken whatever its suffix; `.txt` is a list, one path a line, seen from the
-    list's folder or else from here.
+    with a file `OUTPUT` that are not themselves given, and files with a provenance beside them, such as maps; of the
+    others those are taken that have the suffix of an image. A file that is given by name is taken whatever its suffix;
+    `.txt` is a list, one path a line, seen from the list's folder or else from here.
 
     Args:
         inputs: paths of files, folders and lists, or globs (`**` crosses folders).
@@ -99,7 +104,7 @@ def _matching(pattern: str, walked: set[str], passed: set[str]) -> Iterator[Foun
             folders.add(match.rstrip(os.sep))
             walked.add(os.path.realpath(match))
             yield from _walk(os.path.realpath(match), under, passed)
-        elif _is_candidate(os.path.basename(match)):
+        elif _is_candidate(os.path.basename(match)) and not os.path.exists(match + MADE):
             yield _stat(_absolute(match), under)
 
 
@@ -226,7 +231,8 @@ def _entries(folder: str, passed: set[str] | None) -> list[os.DirEntry[str]]:
     if passed is not None and any(entry.name == OUTPUT for entry in entries):
         passed.add(folder)
         return []
-    return [entry for entry in entries if not entry.name.startswith(".")]
+    made = {entry.name.removesuffix(MADE) for entry in entries if entry.name.endswith(MADE)}
+    return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in made]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

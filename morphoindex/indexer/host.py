@@ -11,6 +11,7 @@ from morphoindex.indexer.encoder import Encoder
 from morphoindex.indexer.graph import Neighbours
 from morphoindex.indexer.journal import Journal
 from morphoindex.indexer.paths import Roots, to_text
+from morphoindex.indexer.settings import EncoderEntry
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.where import Column
 
@@ -27,6 +28,10 @@ class Host(Protocol):
     @property
     def collection(self) -> Collection:
         """Store and catalog; may be another object after `pause`."""
+
+    @property
+    def entry(self) -> EncoderEntry:
+        """The encoder worked with."""
 
     @property
     def roots(self) -> Roots:

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from morphoindex.indexer.host import place
 from morphoindex.indexer.identification_results import IdentifyResult
 from morphoindex.indexer.index_encoders import EncoderMethods
 from morphoindex.indexer.index_evaluation import EvaluationMethods
+from morphoindex.indexer.index_reports import ReportMethods
 from morphoindex.indexer.index_selection import SelectionMethods, several
 from morphoindex.indexer.labelling import Linkage, Parameters
 from morphoindex.indexer.registry import EXTERNAL
@@ -26,7 +26,6 @@ from morphoindex.indexer.results import (
     AddResult,
     CheckResult,
     ClusterResult,
-    Overview,
     RemoveResult,
     SearchResult,
     Status,
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from morphoindex.indexer.ingest import Counts
 
 
-class Index(SelectionMethods, EvaluationMethods, EncoderMethods):
+class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
     """An index of specimens, open. Made by `morphoindex.open`, used as a context manager."""
 
     def __init__(self, session: Session) -> None:
@@ -252,29 +251,6 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods):
         from morphoindex.indexer.curation import Clusters
 
         return Clusters(self._session)
-
-    def overview(self) -> Overview:
-        """Clusters with their most frequent label, counts of label values, reasons of refusals."""
-        from morphoindex.indexer.reports import overview
-
-        return overview(self._session)
-
-    def report(self, kind: str, format: str, out: str | os.PathLike[str], *, encoder: str | None = None) -> int:
-        """Write a table to a file; returns the number of rows.
-
-        Args:
-            kind: "assignments", "embeddings", "ingest".
-            format: "csv", "parquet", "json"; for embeddings "npz", "parquet".
-            out: the file, replaced if it is there.
-            encoder: of the embeddings, where it is not the current one.
-
-        Raises:
-            UsageError: kind and format do not go together, the file cannot be written, or there is no such encoder.
-        """
-        from morphoindex.indexer.reports import write_report
-
-        with self._session.looking_with(encoder):
-            return write_report(self._session, kind, format, Path(out))
 
     def sql(self, statement: str) -> Table:
         """Ask the catalog: `specimens`, `paths`, `clusters`, `runs`, `events`, `decisions`. Reads only the index.

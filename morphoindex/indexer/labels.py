@@ -22,6 +22,8 @@ ASSIGNED = ("path", "id", "cluster", "cluster_name", "verified", "probability")
 """The columns of `report assignments` before the labels: what the index knows itself."""
 ENCOUNTER = "encounter"
 """Another such column, where specimens have times."""
+DERIVED = re.compile(r"(pca|tsne|umap)_[12]|cluster_by_\w+", re.IGNORECASE)
+"""Further ones, that a person may ask for: coordinates, and clusters by other methods."""
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -193,7 +195,8 @@ def _table(path: Path) -> Labeller:
             if at is None:
                 raise UsageError(f"{path}: no column `path`; its columns are {', '.join(columns) or 'none'}")
             own = (*ASSIGNED, ENCOUNTER) if set(ASSIGNED) <= set(columns) else (columns[at],)
-            named = {i: _usable(column, str(path)) for i, column in enumerate(columns) if column and column not in own}
+            ours = own if len(own) == 1 else {*own, *filter(DERIVED.fullmatch, columns)}
+            named = {i: _usable(column, str(path)) for i, column in enumerate(columns) if column and column not in ours}
             rows = {
                 _row_key(row[at].strip()): _labels(row, named) for row in reader if len(row) > at and row[at].strip()
             }

@@ -92,6 +92,12 @@ def write_table(out: Path, sheet: Sheet, format: str) -> TableWritten:
     return TableWritten(rows)
 
 
+def rows_of(sheet: Sheet) -> list[tuple[Any, ...]]:
+    """The rows of a table in their order, as they would be written."""
+    with _loaded(sheet, Path(sheet.name)) as (connection, query, _):
+        return connection.execute(query).fetchall()
+
+
 def write_workbook(out: Path, sheets: Sequence[Sheet]) -> TableWritten:
     """Write tables to the sheets of an Excel workbook, whole or not at all, in constant memory.
 

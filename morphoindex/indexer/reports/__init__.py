@@ -1,0 +1,1 @@
+"""What an index has to show: tables, vectors, maps, contact sheets, folders."""

@@ -1,0 +1,85 @@
+"""A folder for each cluster, with its photographs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from morphoindex.errors import UsageError
+from morphoindex.indexer.host import Host
+from morphoindex.indexer.paths import to_text
+from morphoindex.indexer.picture_folder import MANIFEST, Files, Planned, claim, file_name, fill, name_key, source_of
+from morphoindex.indexer.provenance import write_provenance
+from morphoindex.indexer.report_results import FolderWritten
+from morphoindex.indexer.reports.runs import clustering_of
+from morphoindex.indexer.safe_names import safe_name, told_apart
+from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.views import label_columns
+
+NOT_CLUSTERED = "not-clustered"
+_COLUMNS = ("file", "id", "cluster", "cluster_name", "probability", "source")
+
+
+def write_folders(
+    index: Host,
+    out: Path,
+    files: Files = "link",
+    force: bool = False,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> FolderWritten:
+    """Bring all photographs to folders of their clusters; see `Index.report_folders`."""
+    if files not in get_args(Files) or files == "none":
+        raise UsageError(f"files {files!r}: link or copy")
+    catalog = index.collection.catalog
+    names = dict(catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
+    specimens = sorted((one for some in index.collection.scroll() for one in some), key=_in_order)
+    with_files = [one for one in specimens if one.paths]
+    if not with_files:
+        raise UsageError("no specimen has a file: there is nothing to bring to folders")
+    planned = _plan(index, with_files, names)
+    content = [(one.name, one.id) for one in planned]
+    other = "other clusters: name a new folder, or --force takes what an earlier run put there away, and writes anew"
+    claim(out, "report folders", content, other, force)
+    of = {one.id: one for one in with_files}
+    filled = fill(out, planned, files, lambda there: {MANIFEST: _manifest(index, there, of, names)}, report, force)
+    run = clustering_of(index)
+    write_provenance(out, "report folders", {"files": files}, index.entry, specimens=len(planned), clustering=run)
+    remarks = [] if run else ["nothing is clustered yet, `morphoindex cluster` does that: all lie in not-clustered"]
+    if len(with_files) < len(specimens):
+        remarks.append(f"{len(specimens) - len(with_files):,} specimens have no file, and are left out")
+    return FolderWritten(
+        "folders", to_text(os.path.abspath(out)), len(filled.there),
+        len({of[one.id].cluster for one in filled.there} - {None}), filled.before, filled.missing, tuple(remarks),
+    )  # fmt: skip
+
+
+def folder_of(cluster: str | None, name: str | None) -> str:
+    """What the folder of a cluster is called: `"C0003", "Apis / bee"` -> `"C0003 Apis _ bee"`."""
+    return safe_name(f"{cluster} {name}" if name else cluster) if cluster else NOT_CLUSTERED
+
+
+def _in_order(one: Specimen) -> tuple[bool, str, str]:
+    return one.cluster is None, one.cluster or "", one.id
+
+
+def _plan(index: Host, specimens: Sequence[Specimen], names: dict[str, str]) -> list[Planned]:
+    wishes = [f"{folder_of(one.cluster, names.get(one.cluster or ''))}/{file_name(one)}" for one in specimens]
+    told = told_apart(wishes, [name_key(one.id) for one in specimens])
+    return [Planned(one.id, name, *source_of(index, one)) for one, name in zip(specimens, told, strict=True)]
+
+
+def _manifest(index: Host, there: Sequence[Planned], of: dict[str, Specimen], names: dict[str, str]) -> bytes:
+    columns = label_columns(index.labels, reserved=_COLUMNS)
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow([*_COLUMNS, *columns.values()])
+    for planned in there:
+        one = of[planned.id]
+        source = to_text(planned.source) if planned.source else None
+        row: list[Any] = [planned.name, one.id, one.cluster, names.get(one.cluster or ""), one.probability, source]
+        table.writerow([*row, *(one.labels.get(label) for label in columns)])
+    return text.getvalue().encode()
