@@ -189,7 +189,7 @@ def test_a_label_too_long_for_excel_is_cut_and_said(here: tiny.Cli) -> None:
             written = other.report("assignments", out=here.folder / "a.xlsx")
         assert written.remarks == (
             "without t-SNE, which takes at least 5 specimens, and there are 3",
-            "1 texts are longer than a cell of Excel takes, and were cut",
+            "texts longer than a cell of Excel takes were cut: 1",
         )
         rows = {row["id"]: row for row in cells(here.folder / "a.xlsx")}
         assert len(rows["a"]["note"]) == MOST_CHARACTERS
@@ -303,6 +303,9 @@ def test_each_cluster_has_a_sheet_and_what_has_moved_a_placeholder(here: tiny.Cl
     shown = here("report", "sheets", "--out", "one", "--cluster", first, "--most", "4")
     assert "the outliers are shown: --most N for more" in shown.stderr
     assert [row["shown"] for row in manifest(here.folder / "one")] == ["4"]
+    assert "--force draws it anew" in here("report", "sheets", "--out", "sheets", "--cluster", first, code=2).stderr
+    here("report", "sheets", "--out", "sheets", "--cluster", first, "--force")
+    assert sorted(name for name in os.listdir(here.folder / "sheets") if name.endswith("jpg")) == [names[first]["file"]]
 
 
 def test_large_clusters_take_several_sheets_and_many_clusters_several_overviews(tmp_path: Path) -> None:
@@ -374,6 +377,9 @@ def test_a_folder_that_is_not_empty_is_refused_and_with_force_nothing_of_others_
     assert sorted(left) == sorted([kept, *(row["file"] for row in manifest(here.folder / "out"))])
     assert all(row["file"].startswith("not-clustered/") for row in manifest(here.folder / "out"))
     assert (here.folder / "out/mine.txt").read_text() == "mine"
+    refused = here("report", "folders", "--out", "photos", "--force", code=2).stderr
+    assert "photographs of the index lie in photos" in refused
+    assert not (here.folder / "photos/manifest.csv").exists()
 
 
 def test_what_is_not_clustered_is_said(tmp_path: Path) -> None:
@@ -384,6 +390,7 @@ def test_what_is_not_clustered_is_said(tmp_path: Path) -> None:
         assert (written.files, written.clusters) == (2, 0)
         assert "nothing is clustered yet" in written.remarks[0]
         assert sorted(os.listdir(tmp_path / "out/not-clustered")) == ["0.png", "1.png"]
+        assert index.report("clusters", out=tmp_path / "c.csv").remarks[0].startswith("nothing is in a cluster")
         assert index.table("clusters").rows == ()
         for what in (lambda: index.table("species"), lambda: index.report_labels(tmp_path / "labels")):
             with pytest.raises(UsageError, match="no specimen has a label: give them with"):

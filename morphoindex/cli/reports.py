@@ -247,6 +247,10 @@ def _table(shared: Shared, kind: str, format: str | None, out: Path | None, **wi
         wish["coordinates"] = ()
     with shared.open() as index:
         found = index.table(kind, **wish)
+    if kind == "clusters" and not found.rows:
+        from morphoindex.indexer.reports.files import NOTHING
+
+        shared.remark(NOTHING)
     shared.answer(
         {"report": kind, "columns": list(found.columns), "rows": [list(row) for row in found.rows]},
         lambda: render.paged(*_for_the_screen(found.columns, found.rows, everything=kind != "metrics")),

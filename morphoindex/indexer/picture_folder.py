@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ def name_key(one: str) -> str:
     return hashlib.sha256(one.encode()).hexdigest() if len(one) != 32 else one
 
 
-def claim(out: Path, command: str, content: Any, other: str, force: bool = False) -> None:
+def claim(out: Path, command: str, content: Any, other: str, force: bool | None = None) -> None:
     """Make the folder that of this output.
 
     Args:
@@ -86,7 +86,8 @@ def claim(out: Path, command: str, content: Any, other: str, force: bool = False
         command: what fills it, such as "sample".
         content: JSON values that tell this output from another of the same command.
         other: what it may be of otherwise, with what to do then.
-        force: take the folder whatever is in it; what an earlier run of the command put there goes first.
+        force: take the folder whatever is in it; what an earlier run of the command put there goes first. None for a
+            command that has no such option.
 
     Raises:
         UsageError: it is that of another output, or holds something else, or cannot be made.
@@ -96,7 +97,8 @@ def claim(out: Path, command: str, content: Any, other: str, force: bool = False
     try:
         there = {entry.name for entry in out.iterdir()} - {OUTPUT + ".new"} if out.is_dir() else set()
         if (there and OUTPUT not in there and not force) or (os.path.lexists(out) and not out.is_dir()):
-            raise UsageError(f"{out} is not an empty folder: name a new one")
+            way_out = "" if force is None or not out.is_dir() else ", or write into it with --force"
+            raise UsageError(f"{out} is not an empty folder: name a new one{way_out}")
         if force:
             if OUTPUT in there and _read(out / OUTPUT).get("made by") == mark["made by"]:
                 _clear(out)
@@ -108,6 +110,22 @@ def claim(out: Path, command: str, content: Any, other: str, force: bool = False
         write_whole(out / OUTPUT, json.dumps(mark).encode() + b"\n")
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def see_no_originals(index: Host, out: Path, specimens: Iterable[Specimen]) -> None:
+    """See that a folder that is to be forced holds no photographs of the collection, which would be taken for copies.
+
+    Raises:
+        UsageError: it does.
+    """
+    if not out.is_dir() or (out / OUTPUT).exists():
+        return
+    above = os.path.realpath(out).rstrip(os.sep) + os.sep
+    for one in specimens:
+        for record in one.paths:
+            path = index.roots.join(*record.key)
+            if path.startswith(above) and os.path.exists(path):
+                raise UsageError(f"photographs of the index lie in {out}, such as {to_text(path)}: name another folder")
 
 
 def fill(
@@ -191,17 +209,18 @@ def _clear(out: Path) -> None:
     """Take away what an earlier run has listed, but for files whose source is not there any more."""
     for name, source in _listed(out / MANIFEST):
         file = out / name
-        if name and file.resolve().is_relative_to(out.resolve()) and os.path.exists(from_text(source)):
+        made = source is None or os.path.exists(from_text(source))
+        if name and made and file.resolve().is_relative_to(out.resolve()):
             file.unlink(missing_ok=True)
             with suppress(OSError):  # others may lie there
                 file.parent.rmdir()
 
 
-def _listed(manifest: Path) -> Iterator[tuple[str, str]]:
-    """(file, source) of each line of a manifest; none where there is no such table."""
+def _listed(manifest: Path) -> Iterator[tuple[str, str | None]]:
+    """(file, source) of each line of a manifest, without a source where files were drawn; none without a table."""
     with suppress(FileNotFoundError, csv.Error, UnicodeDecodeError), open(manifest, encoding="utf-8", newline="") as f:
         for row in csv.DictReader(f):
-            yield row.get("file") or "", row.get("source") or ""
+            yield row.get("file") or "", row.get("source")
 
 
 def _reserve(out: Path, size: int) -> None:

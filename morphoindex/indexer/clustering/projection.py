@@ -15,6 +15,8 @@ LEAST = {"pca": 1, "tsne": 5, "umap": 5}
 """The fewest vectors that a projection means anything for."""
 SLOW = 20_000
 """Vectors above which t-SNE and UMAP take minutes."""
+WHILE = 5_000
+"""Vectors above which they take so long that a person begins to wonder."""
 _COMPONENTS = 50  # of PCA, that t-SNE goes by
 _PERPLEXITY = 30.0
 _NEIGHBOURS = 15  # of UMAP
@@ -53,7 +55,7 @@ def _pca(vectors: NDArray[np.float32], components: int, seed: int) -> NDArray[np
     from sklearn.decomposition import PCA
 
     most = min(components, *vectors.shape)
-    found = PCA(most, svd_solver="full" if min(vectors.shape) < 512 else "auto", random_state=seed)
+    found = PCA(most, copy=False, svd_solver="full" if min(vectors.shape) < 512 else "auto", random_state=seed)
     placed = found.fit_transform(vectors.astype(np.float64))
     return np.pad(placed, ((0, 0), (0, max(0, 2 - most)))).astype(np.float64)
 

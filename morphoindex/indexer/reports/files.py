@@ -9,7 +9,7 @@ from typing import Any
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.labels import NOISE
-from morphoindex.indexer.clustering.projection import LEAST, PROJECTIONS, SLOW, Projection, project
+from morphoindex.indexer.clustering.projection import LEAST, PROJECTIONS, SLOW, WHILE, Projection, project
 from morphoindex.indexer.contenders import labels_by, too_many
 from morphoindex.indexer.evaluation import evaluate, last_run, metrics_sheet
 from morphoindex.indexer.history import read_history
@@ -23,6 +23,7 @@ from morphoindex.indexer.table_files import FORMATS, Sheet, format_of, write_tab
 
 KINDS = ("assignments", "clusters", "species", "ingest", "metrics", "embeddings")
 NONE = "none"
+NOTHING = "nothing is in a cluster: `morphoindex cluster` groups what there is"
 _DIGITS = 6  # of a coordinate
 _WORKBOOK = "clustering_results.xlsx"
 
@@ -101,8 +102,10 @@ def write_report(
             wish = replace(wish, coordinates=_usual(index, remarks))
         written = write_table(out, table(index, kind, wish, say), format)
         rows = written.rows
+        if kind == "clusters" and not rows:
+            remarks.append(NOTHING)
         if written.cut:
-            remarks.append(f"{written.cut:,} texts are longer than a cell of Excel takes, and were cut")
+            remarks.append(f"texts longer than a cell of Excel takes were cut: {written.cut:,}")
     told_in = write_provenance(
         out, f"report {kind}", _parameters(format, wish, kind), None if kind == "ingest" else index.entry, rows=rows,
         clustering=clustering_of(index),
@@ -167,7 +170,7 @@ def _coordinates(
     ids = [one.id for one in loaded.specimens]
     found: dict[str, Mapping[str, Any]] = {}
     for method in wanted:
-        if method != "pca" and len(ids) > SLOW:
+        if method != "pca" and len(ids) > WHILE:
             say(slow(method, len(ids)))
         placed = project(loaded.matrix, method, seed).round(_DIGITS) + 0.0  # no minus before a zero
         for axis in (0, 1):

@@ -12,7 +12,17 @@ from typing import Any, get_args
 from morphoindex.errors import UsageError
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.picture_folder import MANIFEST, Files, Planned, claim, file_name, fill, name_key, source_of
+from morphoindex.indexer.picture_folder import (
+    MANIFEST,
+    Files,
+    Planned,
+    claim,
+    file_name,
+    fill,
+    name_key,
+    see_no_originals,
+    source_of,
+)
 from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.report_results import FolderWritten
 from morphoindex.indexer.reports.runs import clustering_of
@@ -43,6 +53,8 @@ def write_folders(
     planned = _plan(index, with_files, names)
     content = [(one.name, one.id) for one in planned]
     other = "other clusters: name a new folder, or --force takes what an earlier run put there away, and writes anew"
+    if force:
+        see_no_originals(index, out, with_files)
     claim(out, "report folders", content, other, force)
     of = {one.id: one for one in with_files}
     filled = fill(out, planned, files, lambda there: {MANIFEST: _manifest(index, there, of, names)}, report, force)

@@ -62,7 +62,7 @@ def draw_map(out: Path, title: str, placed: NDArray[np.float64], groups: Sequenc
 
     figure = Figure(figsize=(12.5, 8.5), dpi=150, facecolor="white", layout="constrained")
     panel = figure.subplots()
-    size = float(np.clip(14_000 / max(1, len(placed)), 5, 42))
+    size = float(np.clip(40_000 / max(1, len(placed)), 2, 30))
     entries = _draw_points(panel, placed, groups, rest, size)
     panel.set_title(title, loc="left", fontsize=13, color=_INK, parse_math=False)
     panel.set_xticks([])

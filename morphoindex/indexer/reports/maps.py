@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.clustering.projection import LEAST, SLOW, Projection, project
+from morphoindex.indexer.clustering.projection import LEAST, SLOW, WHILE, Projection, project
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.report_results import ReportWritten
@@ -49,7 +49,7 @@ def write_map(
     shown = [loaded.specimens[row] for row in rows.tolist()]
     remarks: list[str] = []
     chosen = method or _usual(len(rows), remarks)
-    if chosen != "pca" and len(rows) > SLOW:
+    if chosen != "pca" and len(rows) > WHILE:
         say(slow(chosen, len(rows)))
     placed = project(loaded.matrix[rows], chosen, seed)
     run = clustering_of(index)
@@ -74,11 +74,9 @@ def write_map(
 
 def slow(method: Projection, count: int) -> str:
     """A warning that it takes a while, and what does not."""
-    minutes = max(1, round(count / 10_000))
-    return (
-        f"{_TITLES[method]} of {count:,} specimens takes some {minutes:,} minutes and more; PCA takes seconds, and so "
-        "does a sample"
-    )
+    minutes = round(count / 10_000)
+    how_long = f"{minutes:,} minutes and more" if minutes > 1 else "a minute or so"
+    return f"{_TITLES[method]} of {count:,} specimens takes {how_long}; PCA takes seconds"
 
 
 def _usual(count: int, remarks: list[str]) -> Projection:

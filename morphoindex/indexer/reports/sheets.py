@@ -19,7 +19,7 @@ from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.labels import telling
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.picture_folder import MANIFEST, claim
+from morphoindex.indexer.picture_folder import MANIFEST, claim, see_no_originals
 from morphoindex.indexer.pictures import read_picture
 from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.report_results import FolderWritten
@@ -88,6 +88,8 @@ def write_sheets(
         raise UsageError("nothing is in a cluster, so there is nothing to draw: `morphoindex cluster` first")
     other = "other clusters: name a new folder, or --force draws it anew"
     content = [(one.id, one.title, [member.id for member in one.members]) for one in shown]
+    if force:
+        see_no_originals(index, out, (one for some in index.collection.scroll() for one in some))
     claim(out, "report sheets", content, other, force)
     overviews = [f"{OVERVIEW}-{n + 1}.jpg" for n in range(-(-len(shown) // _STRIPS))] if len(shown) > 1 else []
     write_whole(out / MANIFEST, _manifest(shown, overviews))  # first: of a run that is stopped, too, --force knows

@@ -30,7 +30,8 @@ def assignments(index: Host, extras: Mapping[str, Extra] | None = None) -> Sheet
     extras = extras or {}
     of = encounters_by_specimen(index)
     own = (*ASSIGNED, ENCOUNTER) if of else ASSIGNED  # no column where it would be empty
-    columns = label_columns(index.labels, reserved=(*ASSIGNED, ENCOUNTER, *filter(DERIVED.fullmatch, index.labels)))
+    derived = [label.lower() for label in index.labels if DERIVED.fullmatch(label)]
+    columns = label_columns(index.labels, reserved=(*ASSIGNED, ENCOUNTER, *derived))
     catalog = index.collection.catalog
     names = dict(catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
     put = dict(catalog.query("SELECT id, cluster FROM curated").rows)
