@@ -27,7 +27,9 @@ _CHAINED = 0.25  # share of all specimens in one cosine cluster from which a wor
 @click.option("--thresholds", metavar="FROM:TO:STEP",
               help="Only show what these thresholds would give, as 0.6:0.95:0.05, or several: 0.7,0.8.")  # fmt: skip
 @click.option(
-    "--method", type=click.Choice(["hdbscan", "cosine"]), help="Default: cosine with a threshold, else hdbscan."
+    "--method",
+    type=click.Choice(["hdbscan", "cosine", "community"]),
+    help="Default: cosine with a threshold, else hdbscan. community: clusters like species, of nearly everything.",
 )
 @click.option(
     "--linkage",
@@ -60,10 +62,10 @@ _CHAINED = 0.25  # share of all specimens in one cosine cluster from which a wor
 @click.option("--dry-run", is_flag=True, help="Only say what it would come to.")
 @shared
 def cluster(
-    shared: Shared, threshold: float | None, thresholds: str | None, method: str | None,
-    linkage: Literal["single", "complete", "average"], min_cluster_size: int, min_samples: int,
-    selection: Literal["eom", "leaf"], neighbours: Literal["auto", "exact", "approximate"], verify: bool,
-    dry_run: bool,
+    shared: Shared, threshold: float | None, thresholds: str | None,
+    method: Literal["hdbscan", "cosine", "community"] | None, linkage: Literal["single", "complete", "average"],
+    min_cluster_size: int, min_samples: int, selection: Literal["eom", "leaf"],
+    neighbours: Literal["auto", "exact", "approximate"], verify: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Group all specimens. Clusters keep their ids from run to run, and what people decided about them holds."""
     if thresholds is not None:
@@ -78,11 +80,16 @@ def cluster(
         raise click.UsageError(
             "--threshold goes with --method cosine; hdbscan takes --min-cluster-size and --min-samples."
         )
+    if method == "community" and (others := [o for o in ("threshold", "linkage", *_DENSITY) if _given(o)]):
+        raise click.UsageError(
+            f"--method community finds out by itself how many clusters there are: it goes without "
+            f"--{others[0].replace('_', '-')}."
+        )
     if method == "cosine" and threshold is None:
         raise click.UsageError("--method cosine needs a --threshold between -1 and 1, such as 0.8.")
     with shared.open() as index:
         result = index.cluster(
-            threshold, min_cluster_size=min_cluster_size, min_samples=min_samples, selection=selection,
+            threshold, method=method, min_cluster_size=min_cluster_size, min_samples=min_samples, selection=selection,
             linkage=linkage, neighbours=neighbours, verify=verify, dry_run=dry_run,
         )  # fmt: skip
     if linkage == "single" and result.clusters and result.clusters[0].size > _CHAINED * result.specimens:
@@ -104,21 +111,23 @@ def _remark_other_parameters(shared: Shared, result: ClusterResult) -> None:
         return
     now = {"method": result.method, **{name: getattr(result, name) for name in _DENSITY}}
     if result.before != now:
-        options = [f"--{name.replace('_', '-')} {value}" for name, value in result.before.items() if name != "method"]
+        named = [name for name in result.before if name != "method"] or ["method"]
+        options = [f"--{name.replace('_', '-')} {result.before[name]}" for name in named]
         shared.remark(f"the run before was another: `morphoindex cluster {' '.join(options)}` does that again")
 
 
 def _show_clusters(result: ClusterResult) -> None:
     from morphoindex.cli import render
-    from morphoindex.indexer.chronicle import event_in_words
 
-    cosine = result.threshold is not None
-    how = f"threshold {result.threshold:g}" if cosine else f"min_cluster_size {result.min_cluster_size}"
-    linked = f", {result.linkage} linkage" if result.linkage not in (None, "single") else ""
     render.line(
         f"{render.count(len(result.clusters), 'cluster')} of {render.count(result.specimens, 'specimen')}, "
-        f"{result.noise:,} in none ({result.method}, {how}{linked}, {result.seconds:.1f} s)."
+        f"{result.noise:,} in none ({_how(result)}, {result.seconds:.1f} s)."
     )
+    if result.unsure:
+        render.line(
+            f"{render.count(result.unsure, 'specimen')} unsure: less than half of their ties are in their cluster "
+            "(`probability` of `report assignments` and `sql`)."
+        )
     if result.neighbours != "exact":
         render.line(f"Approximate neighbours: a sample has {result.recall:.1%} of its true ones.")
     if result.verified:
@@ -130,32 +139,9 @@ def _show_clusters(result: ClusterResult) -> None:
             f"{render.count(result.lacking, 'specimen')} without a vector of the current encoder: in no cluster, but "
             "for those that a person put there. `morphoindex reembed` reads their photographs again."
         )
-    told = [event_in_words(event) for event in result.events if event.kind not in _PLAIN]
-    for words in told[:_TOLD]:
-        render.line(words)
-    if len(told) > _TOLD:
-        where = "" if result.dry_run else ": `morphoindex sql 'SELECT * FROM events'`"
-        render.line(f"… and {len(told) - _TOLD:,} more such changes{where}")
+    _show_events(result)
     if result.clusters:
-        seen = any(found.encounters is not None for found in result.clusters)
-        named = any(found.name for found in result.clusters)
-        heads = (
-            "cluster",
-            *(["name"] if named else []),
-            "images" if seen else "size",
-            *(["encounters"] if seen else []),
-            *(["least similarity"] if cosine else []),
-            "for example",
-        )
-        rows = [
-            (
-                found.id, *([found.name or ""] if named else []), f"{found.size:,}",
-                *([f"{found.encounters or 0:,}"] if seen else []),
-                *([f"{found.least_similarity:.2f}"] if cosine else []), render.short(found.examples[0]),
-            )
-            for found in result.clusters[:_LISTED]
-        ]  # fmt: skip
-        render.table(heads, rows, right=("size", "images", "encounters", "least similarity"))
+        _show_table(result)
     if len(result.clusters) > _LISTED:
         where = "" if result.dry_run else ": `morphoindex clusters list` has all"
         render.line(f"… and {len(result.clusters) - _LISTED:,} smaller ones{where}.")
@@ -163,6 +149,55 @@ def _show_clusters(result: ClusterResult) -> None:
         _show_verification(result.verification)
     if result.dry_run:
         render.line("Nothing was changed.")
+
+
+def _how(result: ClusterResult) -> str:
+    """Method and parameters: "cosine, threshold 0.8, complete linkage"."""
+    words: list[str] = [result.method]
+    if result.threshold is not None:
+        words.append(f"threshold {result.threshold:g}")
+    if result.min_cluster_size is not None:
+        words.append(f"min_cluster_size {result.min_cluster_size}")
+    if result.linkage not in (None, "single"):
+        words.append(f"{result.linkage} linkage")
+    return ", ".join(words)
+
+
+def _show_events(result: ClusterResult) -> None:
+    from morphoindex.cli import render
+    from morphoindex.indexer.chronicle import event_in_words
+
+    told = [event_in_words(event) for event in result.events if event.kind not in _PLAIN]
+    for words in told[:_TOLD]:
+        render.line(words)
+    if len(told) > _TOLD:
+        where = "" if result.dry_run else ": `morphoindex sql 'SELECT * FROM events'`"
+        render.line(f"… and {len(told) - _TOLD:,} more such changes{where}")
+
+
+def _show_table(result: ClusterResult) -> None:
+    from morphoindex.cli import render
+
+    cosine = result.threshold is not None
+    seen = any(found.encounters is not None for found in result.clusters)
+    named = any(found.name for found in result.clusters)
+    heads = (
+        "cluster",
+        *(["name"] if named else []),
+        "images" if seen else "size",
+        *(["encounters"] if seen else []),
+        *(["least similarity"] if cosine else []),
+        "for example",
+    )
+    rows = [
+        (
+            found.id, *([found.name or ""] if named else []), f"{found.size:,}",
+            *([f"{found.encounters or 0:,}"] if seen else []),
+            *([f"{found.least_similarity:.2f}"] if cosine else []), render.short(found.examples[0]),
+        )
+        for found in result.clusters[:_LISTED]
+    ]  # fmt: skip
+    render.table(heads, rows, right=("size", "images", "encounters", "least similarity"))
 
 
 def _show_verification(found: Verification) -> None:

@@ -28,7 +28,7 @@ def compare(session: Session, a: str, b: str, threshold: float | None) -> Compar
         raise UsageError(f"{first.name} and {second.name} are one encoder: name two")
     history = read_history(session.journal)
     parameters = _last(history)
-    others = parameters if threshold is None else replace(parameters, threshold=threshold)
+    others = parameters if threshold is None else replace(parameters, threshold=threshold, chosen=None)
     one, other = _cluster(session, first, parameters), _cluster(session, second, others)
     rows, with_other = _rows(one), _rows(other)
     common = sorted(rows.keys() & with_other.keys())
@@ -54,8 +54,7 @@ def compare(session: Session, a: str, b: str, threshold: float | None) -> Compar
 
 def _last(history: History) -> Parameters:
     """The parameters of the last run."""
-    last = history.runs[-1].parameters if history.runs else {}
-    return Parameters(**{name: value for name, value in last.items() if name in Parameters.__dataclass_fields__})
+    return Parameters.of_run(history.runs[-1].method, history.runs[-1].parameters) if history.runs else Parameters()
 
 
 def _cluster(session: Session, entry: EncoderEntry, parameters: Parameters) -> Labelled:

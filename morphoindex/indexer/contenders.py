@@ -105,6 +105,10 @@ def _by_cosine(forest: ClusterForest, run: Parameters | None) -> Found:
     return _kept(forest, run)
 
 
+def _by_communities(forest: ClusterForest, run: Parameters | None) -> Found:
+    return _kept(forest, run or Parameters(chosen="community"))
+
+
 def _kept(forest: ClusterForest, run: Parameters) -> Found:
     return Found(label(forest, run)[0], run.used())
 
@@ -169,6 +173,7 @@ def _by_agglomeration(forest: ClusterForest, run: Parameters | None) -> Found:
 CONTENDERS: Mapping[str, Contender] = {
     "hdbscan": Contender(_by_density),
     "cosine": Contender(_by_cosine),
+    "community": Contender(_by_communities),
     "optics": Contender(_by_optics, 12_500, "time with the square of the specimens"),
     "kmeans": Contender(_by_kmeans),
     "agglomerative": Contender(_by_agglomeration, 16_384, "memory with the square of the specimens"),

@@ -199,8 +199,7 @@ def last_run(history: History) -> Parameters | None:
     """The parameters of the last run, None where there was none."""
     if not history.runs:
         return None
-    last = {"method": history.runs[-1].method, **history.runs[-1].parameters}
-    return Parameters(**{name: value for name, value in last.items() if name in Parameters.__dataclass_fields__})
+    return Parameters.of_run(history.runs[-1].method, history.runs[-1].parameters)
 
 
 def _scores(

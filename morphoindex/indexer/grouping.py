@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _PENDING = "clustering.pending"
 EXAMPLES = 5
+SURE = 0.5
+"""The probability of membership below which a specimen of a community is called unsure."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def cluster(
         before={"method": history.runs[-1].method, **history.runs[-1].parameters} if history.runs else None,
         seconds=round(time.perf_counter() - start, 3),
         dry_run=dry_run,
+        unsure=_unsure(found) if parameters.method == "community" else None,
         **parameters.used(),
     )
 
@@ -209,6 +212,10 @@ def retention(collection: Collection, stands: Rulings) -> tuple[int, int]:
 def _in_place(clusters: Mapping[str, str | None], stands: Rulings) -> tuple[int, int]:
     there = stands.pins.keys() & clusters.keys()
     return len(there), sum(clusters[specimen] == stands.pins[specimen] for specimen in there)
+
+
+def _unsure(found: Labelled) -> int:
+    return int(((found.labels != NOISE) & (found.probabilities < SURE)).sum())
 
 
 def _write_pending(

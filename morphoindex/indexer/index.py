@@ -20,7 +20,7 @@ from morphoindex.indexer.index_encoders import EncoderMethods
 from morphoindex.indexer.index_evaluation import EvaluationMethods
 from morphoindex.indexer.index_reports import ReportMethods
 from morphoindex.indexer.index_selection import SelectionMethods, several
-from morphoindex.indexer.labelling import Linkage, Parameters
+from morphoindex.indexer.labelling import Linkage, Method, Parameters
 from morphoindex.indexer.registry import EXTERNAL
 from morphoindex.indexer.results import (
     AddResult,
@@ -190,6 +190,7 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
         self,
         threshold: float | None = None,
         *,
+        method: Method | None = None,
         min_cluster_size: int = 5,
         min_samples: int = 5,
         selection: Selection = "eom",
@@ -198,10 +199,11 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
         verify: bool = False,
         dry_run: bool = False,
     ) -> ClusterResult:
-        """Cluster everything: with a threshold by cosine, without one by HDBSCAN*. Ids of clusters are kept over time.
+        """Cluster everything, by HDBSCAN* unless told otherwise. Ids of clusters are kept over time.
 
         Args:
             threshold: cosine; members of a cluster hang together by steps of at least this much.
+            method: "hdbscan", "cosine" (with a threshold, the default then) or "community": see docs/clustering.md.
             min_cluster_size: of HDBSCAN*, the least size of a cluster.
             min_samples: of HDBSCAN*, the neighbours that make a place dense.
             selection: of HDBSCAN*, "eom" for large and stable clusters, "leaf" for many fine ones.
@@ -214,7 +216,7 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
         Raises:
             UsageError: a parameter is not one of those allowed.
         """
-        parameters = Parameters(threshold, min_cluster_size, min_samples, selection, linkage, neighbours)
+        parameters = Parameters(threshold, min_cluster_size, min_samples, selection, linkage, neighbours, method)
         session, start = self._session, time.perf_counter()
         forest = session.graph([parameters.k], neighbours)
         result = cluster(

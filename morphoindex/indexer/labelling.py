@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from morphoindex.indexer.clustering.dendrogram import Dendrogram
     from morphoindex.indexer.clustering.forest import ClusterForest
 
+Method = Literal["hdbscan", "cosine", "community"]
 Linkage = Literal["single", "complete", "average"]
+METHODS: tuple[Method, ...] = get_args(Method)
 BRUTE_FORCE = 8192
 """Specimens up to which a run is verified by brute force: their distances take half a gigabyte, and some seconds."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """How to cluster: by cosine where a threshold is given, else HDBSCAN*."""
+    """How to cluster. Without a method: by cosine where a threshold is given, else HDBSCAN*."""
 
     threshold: float | None = None
     min_cluster_size: int = 5
@@ -33,8 +35,15 @@ class Parameters:
     selection: Selection = "eom"
     linkage: Linkage = "single"
     neighbours: Neighbours = "auto"
+    chosen: Method | None = None
 
     def __post_init__(self) -> None:
+        if self.chosen is not None:
+            _one_of("method", self.chosen, METHODS)
+        if self.method == "cosine" and self.threshold is None:
+            raise UsageError("method 'cosine' needs a threshold between -1 and 1, such as 0.8")
+        if self.method != "cosine" and self.threshold is not None:
+            raise UsageError(f"a threshold is for method 'cosine', not for {self.method!r}")
         if self.threshold is not None and not -1 <= self.threshold <= 1:
             raise UsageError(f"threshold {self.threshold:g}: a cosine lies between -1 and 1; 0.8 is a common choice")
         if self.min_cluster_size < 2:
@@ -47,20 +56,28 @@ class Parameters:
         if self.linkage != "single" and self.threshold is None:
             raise UsageError(f"linkage {self.linkage!r} is for clusters at a threshold: give one, such as 0.8")
 
+    @classmethod
+    def of_run(cls, method: str, used: Mapping[str, Any]) -> Parameters:
+        """Those of a former run, from its method and what `used` gave then."""
+        known = {name: value for name, value in used.items() if name in cls.__dataclass_fields__}
+        return cls(**known, chosen=cast("Method", method))
+
     @property
-    def method(self) -> str:
+    def method(self) -> Method:
         """The method's name."""
-        return "hdbscan" if self.threshold is None else "cosine"
+        return self.chosen or ("hdbscan" if self.threshold is None else "cosine")
 
     @property
     def k(self) -> int:
-        """Which tree it takes: the k of its core distances, 0 for plain distances."""
-        return self.min_samples if self.threshold is None else 0
+        """Which tree it takes: the k of its core distances, 0 for plain distances or none."""
+        return self.min_samples if self.method == "hdbscan" else 0
 
     def used(self) -> dict[str, Any]:
         """Those that the method uses."""
-        if self.threshold is not None:
+        if self.method == "cosine":
             return {"threshold": self.threshold, "linkage": self.linkage}
+        if self.method == "community":
+            return {}
         return {
             "min_cluster_size": self.min_cluster_size, "min_samples": self.min_samples, "selection": self.selection,
         }  # fmt: skip
@@ -74,6 +91,8 @@ def label(forest: ClusterForest, parameters: Parameters) -> tuple[NDArray[np.int
     """
     if not len(forest):
         return np.empty(0, np.int64), np.empty(0)
+    if parameters.method == "community":
+        return _communities(forest)
     return _labels_of(forest.dendrogram(parameters.k), forest, parameters)
 
 
@@ -101,11 +120,18 @@ def words_for(forest: ClusterForest) -> str:
 
 
 def verify(forest: ClusterForest, parameters: Parameters, labels: NDArray[np.int64]) -> Verification:
-    """Look at labels, int64 [n], again by other means: see docs/clustering.md. O(n² d)."""
+    """Look at labels, int64 [n], again by other means: see docs/clustering.md. O(n² d).
+
+    Communities are worked out a second time, from neighbours that are found anew by brute force.
+    """
     from morphoindex.indexer.clustering.dendrogram import dendrogram
     from morphoindex.indexer.clustering.verification import brute_force, shortcuts, unlike
 
     n, k = len(forest), parameters.k
+    if parameters.method == "community":
+        again = _communities(_afresh(forest))[0] if n else labels
+        wrong = unlike(labels, again)
+        return Verification(not len(wrong), "from neighbours found anew", tuple(forest.keys[i] for i in wrong.tolist()))
     if n <= BRUTE_FORCE:
         how = "by brute force"
         wrong = np.empty(0, np.intp)
@@ -136,6 +162,23 @@ def _labels_of(
         keys = np.array([key.encode() for key in forest.keys])
         labels = subdivide(forest.vectors, labels, keys, parameters.threshold, parameters.linkage)
     return labels, (labels != NOISE).astype(np.float64)
+
+
+def _communities(forest: ClusterForest) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    from morphoindex.indexer.clustering.communities import NEIGHBOURS, communities
+
+    order = np.argsort(np.array([key.encode() for key in forest.keys]), kind="stable")
+    found = communities(forest.vectors, forest.nearest(NEIGHBOURS), order)
+    return found.labels, found.confidence
+
+
+def _afresh(forest: ClusterForest) -> ClusterForest:
+    """The same specimens in a forest that is grown at once."""
+    from morphoindex.indexer.clustering.forest import ClusterForest
+
+    other = ClusterForest(())
+    other.add(forest.keys, forest.vectors)
+    return other
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -137,7 +137,8 @@ class ClusterResult:
     is the share that is in the cluster a person put it in; 1 where there are none. `neighbours` are "exact" or
     "approximate"; `recall` is the share of true neighbours that a sample has. `before` are method and parameters of
     the run before, where there was one. So many `lacking` specimens have no vector of the current encoder, if any: they
-    are in no cluster, but for those that a person put into one. With `dry_run` nothing was written.
+    are in no cluster, but for those that a person put into one. With `dry_run` nothing was written. `unsure` specimens,
+    counted for community, have a probability below one half.
     """
 
     method: str
@@ -154,6 +155,7 @@ class ClusterResult:
     before: Mapping[str, Any] | None = None
     lacking: int | None = None
     dry_run: bool = False
+    unsure: int | None = None
     threshold: float | None = None
     linkage: str | None = None
     min_cluster_size: int | None = None
