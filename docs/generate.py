@@ -138,7 +138,7 @@ def _reports(here: Path, folder: Path) -> None:
     _run(here, ["report", "map", "--by", "species"])
     _run(here, ["report", "sheets", "--out", "sheets"])
     with Image.open(here / "map.png") as image:
-        image.convert("RGB").resize((1000, 680), Image.Resampling.LANCZOS).quantize(128).save(
+        image.convert("RGB").resize((1000, 680), Image.Resampling.LANCZOS).quantize(255).save(
             folder / "map.png", optimize=True
         )
     sheets = sorted((here / "sheets").glob("C*.jpg"))
