@@ -11,7 +11,7 @@ import tiny
 
 from morphoindex.cli.clusters import clusters
 
-COMMANDS = ["list", "show", "name", "merge", "split", "move", "verify", "apart", "undo", "history"]
+COMMANDS = ["list", "show", "name", "merge", "split", "move", "suggest", "verify", "apart", "undo", "history"]
 
 
 @pytest.fixture(scope="module")

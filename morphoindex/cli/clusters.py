@@ -11,6 +11,7 @@ from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
     from morphoindex.indexer.results import ClusterSummary, Decided, HistoryEntry
+    from morphoindex.indexer.suggestion_results import SuggestionList
 
 _LISTED = 25
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what it would be.")
@@ -140,6 +141,22 @@ def move(shared: Shared, specimens: tuple[str, ...], cluster: str, dry_run: bool
 
 
 @clusters.command()
+@click.argument("cluster", required=False)
+@click.option("--least", type=float, default=0.5, show_default=True, metavar="P", help="Only those at least so likely.")
+@click.option("--apply", is_flag=True, help="Move them there: a decision for each cluster.")
+@_dry_run
+@shared
+def suggest(shared: Shared, cluster: str | None, least: float, apply: bool, dry_run: bool) -> None:
+    """Where specimens in no cluster may belong, and how likely that is; of one CLUSTER, or of all.
+
+    A suggestion is no membership: nothing counts it until it is followed.
+    """
+    with shared.open() as index:
+        found = index.clusters.suggest(cluster, least=least, apply=apply, dry_run=dry_run)
+    shared.answer(found, lambda: _suggestions(found))
+
+
+@clusters.command()
 @click.argument("targets", nargs=-1, required=True, metavar="CLUSTER|ID|PATH...")
 @_dry_run
 @shared
@@ -197,6 +214,31 @@ def history(shared: Shared, cluster: str | None) -> None:
         _entries(result.entries)
 
     shared.answer(result, tell)
+
+
+def _suggestions(found: SuggestionList) -> None:
+    from morphoindex.cli import render
+
+    if found.decided:
+        changed = sum(one.changed for one in found.decided)
+        render.line(
+            f"{render.count(changed, 'specimen')} {'would be' if found.dry_run else 'were'} moved to "
+            f"{render.count(len(found.decided), 'cluster')}."
+            + ("" if found.dry_run else " `morphoindex clusters undo` takes back one cluster at a time.")
+        )
+        return
+    render.line(
+        f"{render.count(found.outside, 'specimen')} in no cluster; of {len(found.suggestions):,} it is likely by "
+        f"{found.least:g} and more where they belong."
+    )
+    rows = [
+        (f"{one.probability:.2f}", one.cluster, one.name or "", render.short(one.path or one.id))
+        for one in found.suggestions[:_LISTED]
+    ]
+    if rows:
+        render.table(("probability", "cluster", "name", "specimen"), rows, right=("probability",))
+    if len(found.suggestions) > _LISTED:
+        render.line(f"… and {len(found.suggestions) - _LISTED:,} more: --json, and `report assignments --suggestions`.")
 
 
 def _tell(shared: Shared, done: Decided) -> None:

@@ -100,17 +100,21 @@ _out = click.option("--out", type=click.Path(path_type=Path), required=True, met
 
 @report.command()
 @_to_a_file(_FORMATS, "assignments.FORMAT here, clustering_results.xlsx for a workbook")
+@click.option("--suggestions", is_flag=True, help="Columns with the cluster suggested for what is in none.")
 @click.option("--coordinates", type=click.Choice(_COORDINATES), multiple=True,
               help="Columns with places on a map; repeatable. Default: pca and tsne in a workbook.")  # fmt: skip
 @_methods("Columns with the clusters by this method too, such as hdbscan or kmeans; repeatable.")
 @_seed
 @shared
 def assignments(
-    shared: Shared, format_: str | None, out: Path | None, coordinates: tuple[str, ...], methods: tuple[str, ...],
-    seed: int,
+    shared: Shared, format_: str | None, out: Path | None, suggestions: bool, coordinates: tuple[str, ...],
+    methods: tuple[str, ...], seed: int,
 ) -> None:  # fmt: skip
     """One row a path: path, id, cluster, its name, verified, probability, labels."""
-    _table(shared, "assignments", format_, out, methods=methods, coordinates=coordinates or None, seed=seed)
+    _table(
+        shared, "assignments", format_, out, methods=methods, coordinates=coordinates or None, seed=seed,
+        suggestions=suggestions,
+    )  # fmt: skip
 
 
 @report.command()

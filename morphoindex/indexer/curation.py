@@ -48,6 +48,8 @@ from morphoindex.indexer.portraits import (
 )
 from morphoindex.indexer.results import ClusterDetail, ClusterHistory, ClusterList, Decided, Decisions
 from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.suggesting import suggest
+from morphoindex.indexer.suggestion_results import SuggestionList
 
 _LONGEST = 200  # characters of a name
 _JOINERS = "\u200c\u200d"  # cannot be seen, but belong to words of several scripts
@@ -97,6 +99,30 @@ class Clusters:
     def decisions(self) -> Decisions:
         """All decisions, first to last."""
         return Decisions(decisions_in_words(read_history(self._index.journal)))
+
+    def suggest(
+        self, cluster: str | None = None, *, least: float = 0.5, apply: bool = False, dry_run: bool = False
+    ) -> SuggestionList:
+        """Where specimens in no cluster may belong. Suggestions are worked out when asked for, and no membership.
+
+        Args:
+            cluster: only of this one.
+            least: only those that are at least so likely.
+            apply: move them there, by a decision for each cluster.
+            dry_run: only say what it would be.
+
+        Raises:
+            UsageError: there is no such cluster, or least is no probability.
+        """
+        goal = None if cluster is None else Register.of(self._index).find_present(cluster)
+        found = suggest(self._index, least, goal)
+        if not apply:
+            return found
+        to: dict[str, list[str]] = defaultdict(list)
+        for one in found.suggestions:
+            to[one.cluster].append(one.id)
+        decided = tuple(self.move(to[where], where, dry_run=dry_run) for where in sorted(to))
+        return replace(found, decided=decided, dry_run=dry_run)
 
     # -- deciding ------------------------------------------------------------------------------------------------
 

@@ -36,12 +36,13 @@ class ReportMethods:
         coordinates: Sequence[str] = (),
         by: str | None = None,
         seed: int = 0,
+        suggestions: bool = False,
     ) -> Table:
         """The rows of a report that is a table; see `report`.
 
         Args:
             kind: "assignments", "clusters", "species", "ingest", "metrics".
-            methods, coordinates, by, seed: as for `report`.
+            methods, coordinates, by, seed, suggestions: as for `report`.
 
         Raises:
             UsageError: there is no such table, method, label column or coordinates.
@@ -50,7 +51,7 @@ class ReportMethods:
         from morphoindex.indexer.table_files import rows_of
 
         session = self._session
-        sheet = table(session, kind, Wish(methods, coordinates, by, seed), session.say)
+        sheet = table(session, kind, Wish(methods, coordinates, by, seed, suggestions), session.say)
         return Table(tuple(sheet.columns), tuple(rows_of(sheet)))
 
     def report(
@@ -64,6 +65,7 @@ class ReportMethods:
         coordinates: Sequence[str] | None = None,
         by: str | None = None,
         seed: int = 0,
+        suggestions: bool = False,
     ) -> ReportWritten:
         """Write a report to a file, and beside it how it was made.
 
@@ -80,6 +82,7 @@ class ReportMethods:
                 and t-SNE in a workbook, where that does not take minutes, else none.
             by: of species and metrics, the label column; by default the one that says most.
             seed: of coordinates.
+            suggestions: of assignments, columns with the cluster suggested for what is in none, and its probability.
 
         Raises:
             UsageError: kind and format do not go together, the file cannot be written, or there is no such encoder,
@@ -88,7 +91,7 @@ class ReportMethods:
         from morphoindex.indexer.reports.files import Wish, write_report
 
         with self._session.looking_with(encoder):
-            wish = Wish(methods, coordinates, by, seed)
+            wish = Wish(methods, coordinates, by, seed, suggestions)
             return write_report(
                 self._session, kind, format, Path(out) if out is not None else None, wish, self._session.say
             )

@@ -22,8 +22,8 @@ ASSIGNED = ("path", "id", "cluster", "cluster_name", "verified", "probability")
 """The columns of `report assignments` before the labels: what the index knows itself."""
 ENCOUNTER = "encounter"
 """Another such column, where specimens have times."""
-DERIVED = re.compile(r"(pca|tsne|umap)_[12]|cluster_by_\w+", re.IGNORECASE)
-"""Further ones, that a person may ask for: coordinates, and clusters by other methods."""
+DERIVED = re.compile(r"(pca|tsne|umap)_[12]|cluster_by_\w+|suggested(_probability)?", re.IGNORECASE)
+"""Further ones, that a person may ask for: coordinates, clusters by other methods, and suggested ones."""
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 

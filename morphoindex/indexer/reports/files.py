@@ -19,6 +19,7 @@ from morphoindex.indexer.report_results import ReportWritten
 from morphoindex.indexer.reports import embeddings, tables
 from morphoindex.indexer.reports.maps import slow
 from morphoindex.indexer.reports.runs import clustering_of
+from morphoindex.indexer.suggesting import suggested
 from morphoindex.indexer.table_files import FORMATS, Sheet, format_of, write_table
 
 KINDS = ("assignments", "clusters", "species", "ingest", "metrics", "embeddings")
@@ -38,12 +39,14 @@ class Wish:
             workbook, else none.
         by: the label column of species and metrics.
         seed: of coordinates.
+        suggestions: of assignments, where what is in no cluster may belong.
     """
 
     methods: Sequence[str] = ()
     coordinates: Sequence[str] | None = None
     by: str | None = None
     seed: int = 0
+    suggestions: bool = False
 
 
 def table(index: Host, kind: str, wish: Wish, say: Callable[[str], None]) -> Sheet:
@@ -60,6 +63,8 @@ def table(index: Host, kind: str, wish: Wish, say: Callable[[str], None]) -> She
         raise UsageError("methods go with assignments and metrics: the other tables are of the clusters that are kept")
     if wish.coordinates and kind != "assignments":
         raise UsageError("coordinates go with assignments")
+    if wish.suggestions and kind != "assignments":
+        raise UsageError("suggestions go with assignments")
     if kind == "species":
         return tables.species(index, wish.by)
     if kind == "metrics":
@@ -67,7 +72,7 @@ def table(index: Host, kind: str, wish: Wish, say: Callable[[str], None]) -> She
             evaluate(index, wish.by, None, wish.methods, lambda method: say(f"clustering by {method}"))
         )
     if kind == "assignments":
-        extras = _labels(index, wish.methods, say)
+        extras = (_suggested(index) if wish.suggestions else {}) | _labels(index, wish.methods, say)
         return tables.assignments(index, extras | _coordinates(index, wish.coordinates or (), wish.seed, say))
     return tables.TABLES[kind](index)
 
@@ -116,10 +121,21 @@ def write_report(
 def _parameters(format: str, wish: Wish, kind: str) -> dict[str, Any]:
     more: dict[str, Any] = {}
     if kind == "assignments":
-        more = {"methods": list(wish.methods), "coordinates": list(wish.coordinates or ()), "seed": wish.seed}
+        more = {
+            "methods": list(wish.methods), "coordinates": list(wish.coordinates or ()), "seed": wish.seed,
+            "suggestions": wish.suggestions,
+        }  # fmt: skip
     if kind == "metrics":
         more = {"methods": list(wish.methods)}
     return {"format": format, **more, **({"by": wish.by} if wish.by else {})}
+
+
+def _suggested(index: Host) -> dict[str, tables.Extra]:
+    found = suggested(index)
+    return {
+        "suggested": {specimen: cluster for specimen, (cluster, _) in found.items()},
+        "suggested_probability": {specimen: probability for specimen, (_, probability) in found.items()},
+    }
 
 
 def _usual(index: Host, remarks: list[str]) -> list[Projection]:

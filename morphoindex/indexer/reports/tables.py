@@ -49,7 +49,7 @@ def assignments(index: Host, extras: Mapping[str, Extra] | None = None) -> Sheet
                     yield [path, specimen.id, cluster, name, verified, specimen.probability, *seen, *more, *labels]
 
     types: dict[str, Kind] = {"verified": "boolean", "probability": "number"}
-    types |= {name: "integer" if name.startswith("cluster_by_") else "number" for name in extras}
+    types |= {name: "integer" if name.startswith("cluster_by_") else "number" for name in extras if name != "suggested"}
     return Sheet([*own, *extras, *columns.values()], rows(), types, ("path", "id"), "assignments")
 
 

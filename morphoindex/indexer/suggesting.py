@@ -1,0 +1,57 @@
+"""Suggestions for the specimens that are in no cluster: by their neighbours, and apart from membership."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from morphoindex.errors import UsageError
+from morphoindex.indexer.clustering.labels import NOISE
+from morphoindex.indexer.host import Host, place
+from morphoindex.indexer.suggestion_results import Suggestion, SuggestionList
+
+_DIGITS = 4
+
+
+def suggested(index: Host) -> dict[str, tuple[str, float]]:
+    """The likeliest cluster, and its probability, of every specimen in none that neighbours lead from to one."""
+    from morphoindex.indexer.clustering.suggestions import NEIGHBOURS, suggestions
+
+    forest = index.graph()
+    standings = index.collection.catalog.standings()
+    of = [standings[key].cluster for key in forest.keys]
+    names = sorted({cluster for cluster in of if cluster})
+    number = {cluster: i for i, cluster in enumerate(names)}
+    labels = np.array([number[cluster] if cluster else NOISE for cluster in of], np.int64)
+    if not len(forest):
+        return {}
+    found = suggestions(forest.nearest(NEIGHBOURS), labels)
+    there = found.labels != NOISE
+    return {
+        forest.keys[row]: (names[label], round(probability, _DIGITS))
+        for row, label, probability in zip(
+            found.rows[there].tolist(), found.labels[there].tolist(), found.probabilities[there].tolist(), strict=True
+        )
+    }
+
+
+def suggest(index: Host, least: float, cluster: str | None) -> SuggestionList:
+    """Suggestions that are at least so likely, from sure to unsure; those of one cluster where one is named by its id.
+
+    Raises:
+        UsageError: no probability is like that.
+    """
+    if not 0 <= least <= 1:
+        raise UsageError(f"least {least:g}: a probability lies between 0 and 1")
+    catalog = index.collection.catalog
+    outside = sum(one.cluster is None for one in catalog.standings().values())
+    likely = {
+        specimen: (where, probability)
+        for specimen, (where, probability) in suggested(index).items()
+        if probability >= least and cluster in (None, where)
+    }
+    names = dict(catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
+    shown = index.collection.get(list(likely))
+    return SuggestionList(outside, least, tuple(
+        Suggestion(specimen, place(index.roots, shown[specimen]), where, names.get(where), probability)
+        for specimen, (where, probability) in sorted(likely.items(), key=lambda one: (-one[1][1], one[0]))
+    ))  # fmt: skip
