@@ -11,8 +11,9 @@ from morphoindex.indexer import registry
 from morphoindex.indexer.clustering.agreement import agreement, shared_neighbours
 from morphoindex.indexer.clustering.labels import NOISE
 from morphoindex.indexer.encoder_results import Comparison, EncoderClusters, Overlap
+from morphoindex.indexer.evaluation import last_run
 from morphoindex.indexer.grouping import Labelled, labelled, regrouping
-from morphoindex.indexer.history import History, read_history
+from morphoindex.indexer.history import read_history
 from morphoindex.indexer.labelling import Parameters
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.settings import EncoderEntry
@@ -27,7 +28,7 @@ def compare(session: Session, a: str, b: str, threshold: float | None) -> Compar
     if first == second:
         raise UsageError(f"{first.name} and {second.name} are one encoder: name two")
     history = read_history(session.journal)
-    parameters = _last(history)
+    parameters = last_run(history) or Parameters()
     others = parameters if threshold is None else replace(parameters, threshold=threshold, chosen=None)
     one, other = _cluster(session, first, parameters), _cluster(session, second, others)
     rows, with_other = _rows(one), _rows(other)
@@ -50,11 +51,6 @@ def compare(session: Session, a: str, b: str, threshold: float | None) -> Compar
         ari=round(found[1], 4) if found else None,
         events=regrouping(other.standings, other.matrix, other.labels, history).events if history.runs else None,
     )
-
-
-def _last(history: History) -> Parameters:
-    """The parameters of the last run."""
-    return Parameters.of_run(history.runs[-1].method, history.runs[-1].parameters) if history.runs else Parameters()
 
 
 def _cluster(session: Session, entry: EncoderEntry, parameters: Parameters) -> Labelled:
