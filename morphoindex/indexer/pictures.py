@@ -120,9 +120,11 @@ class Pictures:
 
         Interrupted, it keeps what was done. Between two blocks it lets others have the index who wait for it.
         """
+        from morphoindex.indexer.clustering.threads import blas_alone
+
         done = 0
         report(Comparing(0, len(pairs), 0))
-        with ThreadPoolExecutor(usable_cores(), thread_name_prefix="compare") as pool:
+        with blas_alone, ThreadPoolExecutor(usable_cores(), thread_name_prefix="compare") as pool:
             for block in _blocks(pairs):
                 self._sketch(pool, [ids[row] for row in np.unique(block).tolist()])
                 usable = [(a, b) for a, b in block.tolist() if ids[a] in self._sketches and ids[b] in self._sketches]
