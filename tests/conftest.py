@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,9 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 from PIL import Image, ImageDraw
 
 import morphoindex
+
+_MEMORY = Path("/dev/shm")
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 12 << 30 and "TMPDIR" not in os.environ:
+    # An index waits for the disk at every step. What is killed here is a process, never the machine: what it wrote is
+    # there in memory as well.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 def draw(path: Path, kind: int, individual: int = 0, size: int = 96) -> Path:
@@ -54,16 +61,15 @@ def index(tmp_path: Path) -> Iterator[morphoindex.Index]:
         yield opened
 
 
-class Cli:
-    """The command line in a folder: `cli("add", "photos")` runs `morphoindex add photos` as a process."""
+class Cli(tiny.Cli):
+    """The command line as in `tiny`, with warnings as errors; and from its very start where that matters."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {**os.environ, "COLUMNS": "200", "PYTHONWARNINGS": "error"}
-        self.environment.pop("MORPHOINDEX_INDEX", None)
+        super().__init__(folder)
+        self.environment["PYTHONWARNINGS"] = "error"
 
-    def __call__(self, *arguments: str | os.PathLike[str], code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """Run it, expect this exit code (None: any), and give what it printed."""
+    def fresh(self, *arguments: str | os.PathLike[str], code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run it in a new interpreter, as a person does; otherwise as a call."""
         done = subprocess.run(
             [sys.executable, "-m", "morphoindex", *map(os.fspath, arguments)],
             cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120,
@@ -73,10 +79,6 @@ class Cli:
         if code is not None:
             assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done
-
-    def json(self, *arguments: str | os.PathLike[str], code: int | None = 0) -> Any:
-        """Run it with --json, and give what it answered."""
-        return json.loads(self(*arguments, "--json", code=code).stdout)
 
     def start(self, *arguments: str | os.PathLike[str]) -> subprocess.Popen[str]:
         """Start it and go on."""

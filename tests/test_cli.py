@@ -53,7 +53,7 @@ def test_add_json(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     draw(tmp_path / "photos/a.png", 1)
     (tmp_path / "photos/b.jpg").write_bytes(b"")
-    answer = cli.json("add", "photos", code=1)
+    answer = json.loads(cli.fresh("add", "photos", "--json", code=1).stdout)
     assert list(answer) == [
         "added", "known", "moved", "refused", "specimens", "seconds", "images_per_second", "changed", "gone",
         "labels_unused", "not_clustered", "not_captured", "captures_unused",

@@ -233,7 +233,7 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_the_command_line(checkpoints: Path, tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     cli.environment.pop("PYTHONWARNINGS")  # torch and transformers warn while they are imported
-    done = cli(
+    done = cli.fresh(
         "encoder", "export", "dino", "--from", checkpoints / "dinov2", "--size", "42", "--licence", "CC0-1.0", "--json"
     )
     assert done.stderr == ""

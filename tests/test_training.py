@@ -217,7 +217,7 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     assert process.returncode == -signal.SIGKILL
     done = len(read_checkpoint(tmp_path / "run" / CHECKPOINT)["log"])
     assert 3 <= done < 9
-    again = cli(*command, "--out", "run", "--resume", "--json", code=1)  # 1: the broken files
+    again = cli.fresh(*command, "--out", "run", "--resume", "--json", code=1)  # 1: the broken files
     assert f"epoch {done + 1} of 9" in again.stderr
     assert f"epoch {done} of 9" not in again.stderr
     resumed = json.loads(again.stdout)

@@ -206,12 +206,12 @@ def test_nothing_is_said_when_quiet_and_one_document_with_json(few: Path, tmp_pa
     cli = Cli(tmp_path)
     cli.environment["OMP_NUM_THREADS"] = "1"
     command = ["encoder", "train", "classifier", "few/a", "few/b", "--labels", "folder", "--size", "32"]
-    done = cli(*command, "--epochs", "1", "--batch", "4", "--out", "run", "-q", "--json", code=1)
+    done = cli.fresh(*command, "--epochs", "1", "--batch", "4", "--out", "run", "-q", "--json", code=1)
     assert done.stderr == ""
     answer = json.loads(done.stdout)
     assert [Path(each["path"]).name for each in answer["refused"]] == ["broken.jpg"]
     assert answer["parts"]["test"] >= 2
-    wrong = cli(*command, "--out", "run", code=2)
+    wrong = cli.fresh(*command, "--out", "run", code=2)
     assert (
         wrong.stderr.strip()
         == "morphoindex: run holds a run already: --resume goes on with it, --out DIR begins another"

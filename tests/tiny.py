@@ -14,10 +14,12 @@ import signal
 import sys
 import tempfile
 import types
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 import numpy as np
@@ -26,12 +28,16 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import morphoindex
+from morphoindex import cli, indexer
 
 SIDE, DIM = 16, 24
 LIBRARIES = {"_duckdb", "duckdb", "qdrant_edge"}
 CALLS = {"flock", "fsync", "ftruncate", "mkdir", "open", "rename", "replace", "rmdir", "truncate", "unlink", "write"}
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tiny", "morphoindex.cli.main", "morphoindex.indexer.ingest", "onnxruntime"])
+PROCESSES.set_forkserver_preload(
+    ["onnx.helper", "onnx.numpy_helper", "onnxruntime", "qdrant_edge", "rich.progress", "rich.table", "scipy.sparse"]
+    + [module.name for part in (cli, indexer) for module in walk_packages(part.__path__, f"{part.__name__}.")]
+)
 
 
 def encoder(path: Path, name: str = "tiny", seed: int = 0) -> Path:
@@ -77,27 +83,60 @@ def photos(folder: Path, kinds: int = 4, individuals: int = 8) -> Path:
     return folder
 
 
-def tables(folder: Path) -> dict[str, Counter[tuple[Any, ...]]]:
-    """All that the catalog of an index says, but for times and the numbers of the writes."""
-    times = {
-        "specimens": "added", "paths": "seen", "clusters": "probability, since", "runs": '"time"', "events": '"time"',
-        "decisions": '"time"',
-    }  # fmt: skip
+@dataclass(frozen=True)
+class Seen:
+    """All that an index says of itself, but for times, the numbers of the writes, and where it lies."""
+
+    status: dict[str, Any]
+    tables: dict[str, Counter[str]]
+
+
+def seen(folder: Path) -> Seen:
+    """What an index says of itself, where `check` finds nothing; opened once for all, which takes longest."""
     with morphoindex.open(folder) as index:
-        return {name: Counter(index.sql(f"SELECT * EXCLUDE ({time}) FROM {name}").rows) for name, time in times.items()}
+        return seen_in(index)
+
+
+def seen_in(index: morphoindex.Index) -> Seen:
+    """As `seen`, of an index that is open."""
+    assert index.check().problems == ()
+    return Seen(_status(index), _tables(index))
+
+
+def tables(folder: Path) -> dict[str, Counter[str]]:
+    """All that the catalog of an index says, row by row, but for times and the numbers of the writes."""
+    with morphoindex.open(folder) as index:
+        return _tables(index)
 
 
 def status(folder: Path) -> dict[str, Any]:
     """What `status` says of an index, but for where it lies."""
     with morphoindex.open(folder) as index:
-        said = vars(index.status())
-    return {name: value for name, value in said.items() if name not in ("index", "roots")}
+        return _status(index)
 
 
 def assert_clean(folder: Path) -> None:
     """`check` finds nothing."""
     with morphoindex.open(folder) as index:
         assert index.check().problems == ()
+
+
+def _tables(index: morphoindex.Index) -> dict[str, Counter[str]]:
+    times = {
+        "specimens": "added", "paths": "seen", "clusters": "probability, since", "runs": '"time"', "events": '"time"',
+        "decisions": '"time"',
+    }  # fmt: skip
+    rows = (
+        f"SELECT '{name}', t::VARCHAR FROM (SELECT * EXCLUDE ({time}) FROM {name}) t" for name, time in times.items()
+    )
+    found: dict[str, Counter[str]] = {name: Counter() for name in times}
+    for name, row in index.sql(" UNION ALL ".join(rows)).rows:
+        found[name][row] += 1
+    return found
+
+
+def _status(index: morphoindex.Index) -> dict[str, Any]:
+    return {name: value for name, value in vars(index.status()).items() if name not in ("index", "roots")}
 
 
 def process(arguments: list[str], die_at: int = 0) -> Any:
@@ -136,19 +175,25 @@ class Done:
 
 
 class Cli:
-    """The command line in a folder, as in `conftest`, but from the fork server."""
+    """The command line in a folder: `cli("add", "photos")` runs `morphoindex add photos` in a process of its own.
+
+    The process comes from the fork server; `conftest.Cli` has another kind.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.environment = {**os.environ, "COLUMNS": "200"}
+        self.environment.pop("MORPHOINDEX_INDEX", None)
 
     def __call__(self, *arguments: str | os.PathLike[str], code: int | None = 0) -> Done:
         """Run it, expect this exit code (None: any), and give what it printed."""
         with tempfile.TemporaryDirectory() as place:
             words = [os.fspath(argument) for argument in arguments]
-            runs = PROCESSES.Process(target=_run_here, args=(words, str(self.folder), place))
+            runs = PROCESSES.Process(target=_run_here, args=(words, str(self.folder), place, self.environment))
             runs.start()
             runs.join()
-            done = Done(runs.exitcode or 0, *((Path(place) / name).read_text("utf-8") for name in ("out", "err")))
+            said = ((Path(place) / name).read_text("utf-8", "surrogateescape") for name in ("out", "err"))
+            done = Done(runs.exitcode or 0, *said)
         assert "Traceback" not in done.stderr, done.stderr
         assert code is None or done.returncode == code, done
         return done
@@ -158,14 +203,18 @@ class Cli:
         return json.loads(self(*arguments, "--json", code=code).stdout)
 
 
-def _run_here(arguments: list[str], folder: str, place: str) -> None:
+def _run_here(arguments: list[str], folder: str, place: str, environment: dict[str, str]) -> None:
     from morphoindex.cli.main import run
 
-    os.environ.update(COLUMNS="200")
-    os.environ.pop("MORPHOINDEX_INDEX", None)
+    os.environ.clear()
+    os.environ.update(environment)
+    if environment.get("PYTHONWARNINGS") == "error":
+        warnings.simplefilter("error")
     os.chdir(folder)
-    sys.stdout = open(os.path.join(place, "out"), "w", encoding="utf-8")  # noqa: SIM115  until the process ends
-    sys.stderr = open(os.path.join(place, "err"), "w", encoding="utf-8")  # noqa: SIM115
+    sys.stdout, sys.stderr = (  # until the process ends
+        open(os.path.join(place, name), "w", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
+        for name in ("out", "err")
+    )
     sys.argv = ["morphoindex", *arguments]
     try:
         run(arguments)
