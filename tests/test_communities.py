@@ -57,7 +57,8 @@ def test_planted_groups_come_back_and_are_sure() -> None:
     vectors, truth = planted(12, 40)
     labels, confidence = label(grown(vectors, names(len(truth))), COMMUNITY)
     assert parts(labels, names(len(truth))) == parts(truth, names(len(truth)))
-    assert confidence.min() > 0.8
+    assert confidence.min() > 0.6
+    assert np.median(confidence) > 0.9
 
 
 @pytest.mark.parametrize("size", [9, 25, 150])

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROWS = 8192
-_SHRINKAGE = 0.1
 
 Vectors = NDArray[np.float32]
 
@@ -41,7 +40,7 @@ def whitened(vectors: Vectors, labels: NDArray[np.int64]) -> Vectors:
 
     Within-class covariance normalisation (Hatch, Kajarekar, Stolcke 2006), with groups for classes: how specimens of
     one group are turned, lit and cut out of their photographs is what varies inside of all groups, and is divided by.
-    The covariance is drawn a tenth of the way to a multiple of the identity.
+    The fewer vectors there are, the more their covariance is drawn to a multiple of the identity (Ledoit, Wolf 2004).
 
     Args:
         vectors: float32 [n, d].
@@ -50,12 +49,17 @@ def whitened(vectors: Vectors, labels: NDArray[np.int64]) -> Vectors:
     Returns:
         float32 [n, d].
     """
-    within = _scatter(vectors - means(vectors, labels)[labels], np.zeros(vectors.shape[1], np.float32)) / len(vectors)
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    inside = vectors - means(vectors, labels)[labels]
+    within = _scatter(inside, np.zeros(vectors.shape[1], np.float32)) / len(vectors)
     level = np.trace(within) / len(within)
     if not level > 0:  # every group is one point
         return unit(vectors)
-    within = (1 - _SHRINKAGE) * within + _SHRINKAGE * level * np.eye(len(within))
+    drawn = float(ledoit_wolf_shrinkage(inside, assume_centered=True))
+    within = (1 - drawn) * within + drawn * level * np.eye(len(within))
     values, directions = np.linalg.eigh(within)
+    values = np.maximum(values, level * np.finfo(np.float32).eps)
     return unit(vectors @ ((directions / np.sqrt(values)) @ directions.T).astype(np.float32))
 
 
