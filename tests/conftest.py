@@ -72,7 +72,7 @@ class Cli(tiny.Cli):
         """Run it in a new interpreter, as a person does; otherwise as a call."""
         done = subprocess.run(
             [sys.executable, "-m", "morphoindex", *map(os.fspath, arguments)],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120,
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=600,
             encoding="utf-8", errors="surrogateescape",
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr

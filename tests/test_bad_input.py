@@ -203,7 +203,7 @@ def test_files_and_folders_that_may_not_be_read(cli: Cli, tmp_path: Path) -> Non
     try:
         done = subprocess.run(
             [sys.executable, "-c", WITHOUT_PRIVILEGE, "add", "photos", "photos/shut", "--json"],
-            cwd=tmp_path, env=cli.environment, capture_output=True, text=True, timeout=60,
+            cwd=tmp_path, env=cli.environment, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
     finally:
         (photos / "shut").chmod(0o755)

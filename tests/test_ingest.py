@@ -571,7 +571,7 @@ def test_interrupted_by_ctrl_c(tmp_path: Path, cli: Cli) -> None:
     while run.poll() is None and "box" not in settings_file.read_text():  # written with the first batch
         pass
     run.send_signal(signal.SIGINT)
-    _, errors = run.communicate(timeout=60)
+    _, errors = run.communicate(timeout=600)
     assert run.returncode == 130, errors
     assert "Traceback" not in errors
     assert "what was done is kept" in errors

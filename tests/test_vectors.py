@@ -596,13 +596,13 @@ def test_edge_is_open_in_one_process_only(tmp_path: Path) -> None:
     store = EdgeStore.create(tmp_path / "q", {"enc": DIM})
     store.upsert(points(5))
     command = [sys.executable, "-c", OPEN, str(tmp_path / "q")]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     assert "is open in another process" in second.stdout
     with pytest.raises(StoreError, match="is open in another process"):
         EdgeStore.open(tmp_path / "q")
     store.upsert(points(9))
     store.close()
-    assert subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout == ""
+    assert subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout == ""
 
 
 WRITE = """
