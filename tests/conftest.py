@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 import morphoindex
 
 _MEMORY = Path("/dev/shm")
-if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 12 << 30 and "TMPDIR" not in os.environ:
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 << 30 and "TMPDIR" not in os.environ:
     # An index waits for the disk at every step. What is killed here is a process, never the machine: what it wrote is
     # there in memory as well.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))

@@ -31,6 +31,7 @@ import morphoindex
 from morphoindex import cli, indexer
 
 SIDE, DIM = 16, 24
+HANGS = 600  # seconds after which a command counts as hung
 LIBRARIES = {"_duckdb", "duckdb", "qdrant_edge"}
 CALLS = {"flock", "fsync", "ftruncate", "mkdir", "open", "rename", "replace", "rmdir", "truncate", "unlink", "write"}
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -191,7 +192,10 @@ class Cli:
             words = [os.fspath(argument) for argument in arguments]
             runs = PROCESSES.Process(target=_run_here, args=(words, str(self.folder), place, self.environment))
             runs.start()
-            runs.join()
+            runs.join(HANGS)
+            if runs.is_alive():
+                runs.kill()
+                raise AssertionError(f"{words} did not end within {HANGS} s")
             said = ((Path(place) / name).read_text("utf-8", "surrogateescape") for name in ("out", "err"))
             done = Done(runs.exitcode or 0, *said)
         assert "Traceback" not in done.stderr, done.stderr
