@@ -191,10 +191,14 @@ def test_the_graph_is_read_and_extended_as_onnx_does(name: str) -> None:
 
 def test_what_is_no_graph_is_refused() -> None:
     content = next(iter(built_in_encoders().values())).read_bytes()
-    for damaged in (content[: len(content) // 2], b"\x3a\xff\xff\xff\xff", b"<html>"):
+    for damaged in (content[: len(content) // 2], b"\x3a\xff\xff\xff\xff", b"<html>", b"\x0d\x01", b"\x09\x01"):
         with pytest.raises(EncoderInvalid, match="not an ONNX file"):
             read_nodes(damaged)
     assert read_nodes(b"") == ()
+    assert read_nodes(b"\x08" + b"\xff" * 9 + b"\x01" + b"\x0d" + bytes(4) + b"\x09" + bytes(8)) == ()
+    with pytest.raises(EncoderInvalid) as refused:
+        read_nodes(b"\x08" + b"\xff" * 10_000 + b"\0")
+    assert str(refused.value.__cause__) == "a number of more than 10 bytes"
 
 
 # -- the command ----------------------------------------------------------------------------------------------------

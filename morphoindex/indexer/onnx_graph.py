@@ -18,6 +18,7 @@ _NODE, _OUTPUT = 1, 12  # of GraphProto
 _INPUTS, _OUTPUTS, _OPERATOR = 1, 2, 4  # of NodeProto
 _NAME = 1  # of ValueInfoProto
 _VARINT, _LONG, _BYTES, _SHORT = 0, 1, 2, 5
+_LONGEST = 10  # bytes of a number of 64 bits
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             _, at = _varint(message, at)
         elif kind in (_LONG, _SHORT):
             at += 8 if kind == _LONG else 4
+            if at > len(message):
+                raise ValueError("a number is longer than what it is in")
         elif kind == _BYTES:
             length, at = _varint(message, at)
             if at + length > len(message):
@@ -81,11 +84,13 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     """A number of 7 bits a byte, the lowest first, and the place after it: `b"\\xac\\x02"` -> `300`."""
-    value = shift = 0
-    while message[at] & 0x80:
-        value |= (message[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-    return value | message[at] << shift, at + 1
+    value = 0
+    for place in range(_LONGEST):
+        digit = message[at + place]
+        value |= (digit & 0x7F) << 7 * place
+        if digit < 0x80:
+            return value, at + place + 1
+    raise ValueError(f"a number of more than {_LONGEST} bytes")
 
 
 def _field(number: int, content: bytes) -> bytes:
