@@ -62,6 +62,15 @@ def test_measures_are_those_of_scikit_learn(clusters: int, monkeypatch: pytest.M
     assert silhouettes(vectors, labels, rows) == pytest.approx(each[rows], abs=1e-6)
 
 
+def test_the_silhouette_of_clusters_that_are_all_but_one_is_exact() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(3), 40)
+    vectors = unit(np.eye(8)[0] + 1e-4 * (np.eye(8)[labels + 1] + rng.normal(size=(120, 8))))
+    each = silhouette_samples(vectors.astype(np.float64), labels, metric="cosine")
+    assert silhouettes(vectors, labels, np.arange(120)) == pytest.approx(each, abs=1e-5)
+    assert separation(vectors, labels).silhouette == pytest.approx(each.mean(), abs=1e-6)
+
+
 def test_a_sample_is_judged_where_the_pairs_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, labels = planted([100] * 4, spread=0.2)
     exact = separation(vectors, labels)
