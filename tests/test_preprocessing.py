@@ -295,6 +295,21 @@ def test_a_run_that_is_killed_anywhere_is_finished(raw: Path, tmp_path: Path) ->
         assert len((out / ".morphoindex-pictures.jsonl").read_bytes().splitlines()) == journal
 
 
+def test_a_folder_that_is_not_utf_8_gets_its_tables_and_no_leftovers_stay(tmp_path: Path) -> None:
+    draw(tmp_path / "raw/bee/a.jpg")
+    out = tmp_path / os.fsdecode(b"o\xe9")
+    try:
+        out.mkdir()
+    except OSError:
+        pytest.skip("names are Unicode on this file system")
+    morphoindex.preprocess(tmp_path / "raw", out, size=16)
+    there = sorted(os.listdir(out))
+    assert [row["path"] for row in rows(out / "manifest.csv")] == ["bee/a.png"]
+    (out / ".manifest.csv.0123456789abcdef.part").write_bytes(b"half a")
+    morphoindex.preprocess(tmp_path / "raw", out, size=16)
+    assert sorted(os.listdir(out)) == there
+
+
 def test_pictures_go_into_an_index_with_labels_and_times(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9003] = "2024:05:01 12:30:00"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import openpyxl
 import pytest
@@ -395,6 +396,25 @@ def test_what_is_not_clustered_is_said(tmp_path: Path) -> None:
         for what in (lambda: index.table("species"), lambda: index.report_labels(tmp_path / "labels")):
             with pytest.raises(UsageError, match="no specimen has a label: give them with"):
                 what()
+
+
+def test_outputs_have_names_that_are_not_utf_8(here: tiny.Cli) -> None:
+    folder = here.folder / os.fsdecode(b"caf\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("names are Unicode on this file system")
+    raw = os.fsdecode(b"\xe9.")
+    for kind, format in (("clusters", "csv"), ("species", "xlsx"), ("embeddings", "parquet"), ("embeddings", "npz")):
+        for out in (raw + format, str(folder / f"a.{format}")):
+            here("report", kind, "--out", out)
+            assert (here.folder / f"{out}.provenance.json").exists()
+    shutil.copy(folder / "a.parquet", here.folder / "plain.parquet")
+    read = duckdb.connect().execute(f"SELECT count(*) FROM '{here.folder}/plain.parquet'")
+    assert read.fetchone() == (26,)
+    here("report", "labels", "--out", str(folder / "labels"))
+    here("report", "map", "--method", "pca", "--out", str(folder / "map.png"))
+    assert (folder / "labels/statistics.csv").exists()
 
 
 # --- labels, and wrong use -------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from morphoindex.errors import UsageError
 from morphoindex.indexer import table_files
 from morphoindex.indexer.label_summaries import write_label_summaries
 from morphoindex.indexer.provenance import provenance_file, write_provenance
+from morphoindex.indexer.replacing import clear_leftovers, replacing
 from morphoindex.indexer.settings import EncoderEntry
 from morphoindex.indexer.table_files import MOST_ROWS, Sheet, format_of, sheet_names, write_table, write_workbook
 
@@ -151,6 +152,53 @@ def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no more"):
             write_table(tmp_path / f"b.{format}", Sheet(("text",), fails()), format)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"folder.{format}" for format in table_files.FORMATS)
+
+
+@pytest.mark.parametrize("format", table_files.FORMATS)
+def test_a_path_that_is_not_utf_8_is_written_as_any_other(tmp_path: Path, format: str) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("names are Unicode on this file system")
+    for out in (folder / f"a.{format}", tmp_path / os.fsdecode(b"\xe9." + format.encode()), tmp_path / f"a.{format}"):
+        assert write_table(out, hard_sheet(), format).rows == len(HARD) + 2
+        out.write_bytes(b"former")
+        write_table(out, hard_sheet(), format)
+    if format == "xlsx":  # says when it was made
+        assert cells(folder / "a.xlsx") == cells(tmp_path / "a.xlsx")
+    else:
+        assert (folder / f"a.{format}").read_bytes() == (tmp_path / f"a.{format}").read_bytes()
+    assert len(list(tmp_path.rglob("*"))) == 4  # the folder, and three files
+
+
+def test_what_lies_beside_a_file_stays_as_it_is(tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious")
+    os.link(precious, tmp_path / "a.csv.part")
+    (tmp_path / "tmp_a.csv.part").write_text("this too")
+    for name in ("a.csv", "x" * 251 + ".csv", "🦋" * 62 + ".csv"):
+        write_table(tmp_path / name, hard_sheet(), "csv")
+        (tmp_path / name).unlink()
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "precious.txt": "precious", "a.csv.part": "precious", "tmp_a.csv.part": "this too"
+    }  # fmt: skip
+
+
+def test_a_file_that_is_being_written_is_new_hidden_and_of_the_usual_mode(tmp_path: Path) -> None:
+    out, usual = tmp_path / "a.csv", tmp_path / "usual"
+    usual.touch()
+    with replacing(out) as one, replacing(out) as other:
+        assert one != other
+        assert {file.name for file in tmp_path.iterdir() if not file.name.startswith(".")} == {"usual"}
+        one.write_text("first")
+        other.write_text("last")
+    assert (out.read_text(), out.stat().st_mode) == ("first", usual.stat().st_mode)
+    kept = [".a.csv.part", ".part", "b.0123456789abcdef.part"]
+    for name in [*kept, ".a.csv.0123456789abcdef.part"]:
+        (tmp_path / name).touch()
+    clear_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "a.csv", "usual"])
 
 
 def test_the_format_is_that_of_the_ending() -> None:

@@ -33,7 +33,7 @@ from morphoindex.indexer.prepared_folder import Format, PreparedFolder, Recipe, 
 from morphoindex.indexer.preprocessing_results import PreprocessResult
 from morphoindex.indexer.provenance import NAME, write_provenance
 from morphoindex.indexer.reading import in_order, read_file
-from morphoindex.indexer.replacing import replacing
+from morphoindex.indexer.replacing import clear_leftovers, replacing
 from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.table_files import Kind, Sheet, write_table
 from morphoindex.indexer.views import label_columns
@@ -288,6 +288,7 @@ def _write(
             done += 1
             report(done, total)
         prepared.tidy()
+        clear_leftovers(prepared.out)
     except OSError as error:
         where = to_text(os.fspath(prepared.out))
         raise UsageError(f"{where} cannot be written: {error.strerror or error}; what was made is kept") from error

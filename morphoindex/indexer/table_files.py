@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -88,8 +90,26 @@ def write_table(out: Path, sheet: Sheet, format: str) -> TableWritten:
         return write_workbook(out, [sheet])
     with replacing(out) as beside, _loaded(sheet, out) as (connection, query, rows):
         aliased = ", ".join(f"c{i} AS {identifier(name)}" for i, name in enumerate(sheet.columns))
-        connection.execute(f"COPY (SELECT {aliased} FROM ({query})) TO {literal(str(beside))} ({_COPY[format]})")
+        copy_to(connection, f"SELECT {aliased} FROM ({query})", beside, _COPY[format])
     return TableWritten(rows)
+
+
+def copy_to(connection: duckdb.DuckDBPyConnection, query: str, file: Path, options: str) -> None:
+    """Write what a query finds into a file that is there, by DuckDB.
+
+    DuckDB takes only paths in UTF-8. What has another one is written in the system's temporary folder, and copied.
+    """
+
+    def write(path: Path) -> None:
+        connection.execute(f"COPY ({query}) TO {literal(str(path))} ({options}, USE_TMP_FILE false)")
+
+    if _is_unicode(str(file)):
+        write(file)
+        return
+    with tempfile.TemporaryDirectory(prefix="morphoindex-") as folder:
+        passing = Path(folder) / "table"
+        write(passing)
+        shutil.copyfile(passing, file)
 
 
 def rows_of(sheet: Sheet) -> list[tuple[Any, ...]]:
@@ -179,6 +199,11 @@ def _text(value: object) -> str | None:
         return None
     text = value if isinstance(value, str) else str(value)
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _is_unicode(path: str) -> bool:
+    """Whether no surrogate stands in it for a byte that is not UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def _number(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,9 +14,10 @@ import numpy as np
 from morphoindex.errors import UsageError
 from morphoindex.indexer.collection import Vectors
 from morphoindex.indexer.host import Host
+from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.replacing import replacing
 from morphoindex.indexer.reports.tables import present_paths
-from morphoindex.indexer.views import literal
+from morphoindex.indexer.table_files import copy_to
 
 FORMATS = ("npz", "parquet", "json", "pkl")
 _BATCH = 2048
@@ -70,6 +72,6 @@ def _write_parquet(beside: Path, out: Path, ids: Sequence[str], paths: Sequence[
                     "INSERT INTO report SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::FLOAT[][])",
                     [ids[part], paths[part], loaded.matrix[part].tolist()],
                 )
-            connection.execute(f"COPY report TO {literal(str(beside))} (FORMAT parquet)")
+            copy_to(connection, "FROM report", beside, "FORMAT parquet")
     except duckdb.Error as error:
-        raise UsageError(f"{out} cannot be written: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{to_text(os.fspath(out))} cannot be written: {str(error).splitlines()[0]}") from error
