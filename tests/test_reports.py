@@ -23,6 +23,7 @@ import morphoindex
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.projection import project
 from morphoindex.indexer.discovery import Found, discover
+from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.reports.sheets import outliers
 from morphoindex.indexer.table_files import MOST_CHARACTERS
 
@@ -407,7 +408,7 @@ def test_outputs_have_names_that_are_not_utf_8(here: tiny.Cli) -> None:
     raw = os.fsdecode(b"\xe9.")
     for kind, format in (("clusters", "csv"), ("species", "xlsx"), ("embeddings", "parquet"), ("embeddings", "npz")):
         for out in (raw + format, str(folder / f"a.{format}")):
-            here("report", kind, "--out", out)
+            assert here.json("report", kind, "--out", out)["out"] == to_text(out)
             assert (here.folder / f"{out}.provenance.json").exists()
     shutil.copy(folder / "a.parquet", here.folder / "plain.parquet")
     read = duckdb.connect().execute(f"SELECT count(*) FROM '{here.folder}/plain.parquet'")

@@ -14,7 +14,7 @@ class ReportWritten:
 
     Attributes:
         report: its kind; format: of the file.
-        out: the file; provenance: the file beside it that says how it was made.
+        out: the file, as paths in an index are written; provenance: that beside it, which says how it was made.
         rows: how many it has; of a map, the specimens on it.
         remarks: what else a person should know of it.
     """

@@ -14,6 +14,7 @@ from morphoindex.indexer.contenders import labels_by, too_many
 from morphoindex.indexer.evaluation import evaluate, last_run, metrics_sheet
 from morphoindex.indexer.history import read_history
 from morphoindex.indexer.host import Host
+from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.report_results import ReportWritten
 from morphoindex.indexer.reports import embeddings, tables
@@ -115,7 +116,7 @@ def write_report(
         out, f"report {kind}", _parameters(format, wish, kind), None if kind == "ingest" else index.entry, rows=rows,
         clustering=clustering_of(index),
     )  # fmt: skip
-    return ReportWritten(kind, format, str(out), str(told_in), rows, tuple(remarks))
+    return ReportWritten(kind, format, to_text(str(out)), to_text(str(told_in)), rows, tuple(remarks))
 
 
 def _parameters(format: str, wish: Wish, kind: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.projection import LEAST, SLOW, WHILE, Projection, project
 from morphoindex.indexer.host import Host
+from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.report_results import ReportWritten
 from morphoindex.indexer.reports.map_drawing import LEGEND, Group, draw_map
@@ -69,7 +70,7 @@ def write_map(
     draw_map(out, f"{len(rows):,}{part} specimens, {_TITLES[chosen]}, {told}", placed, groups, rest)
     parameters = {"method": chosen, "by": by, "sample": sample, "seed": seed}
     told_in = write_provenance(out, "report map", parameters, index.entry, specimens=len(rows), clustering=run)
-    return ReportWritten("map", "png", str(out), str(told_in), len(rows), tuple(remarks))
+    return ReportWritten("map", "png", to_text(str(out)), to_text(str(told_in)), len(rows), tuple(remarks))
 
 
 def slow(method: Projection, count: int) -> str:
