@@ -384,6 +384,72 @@ def test_a_folder_that_is_not_empty_is_refused_and_with_force_nothing_of_others_
     assert not (here.folder / "photos/manifest.csv").exists()
 
 
+def test_force_takes_no_photograph_away_that_has_no_other_copy(here: tiny.Cli) -> None:
+    out, encoder = here.folder / "out", str(here.folder / "tiny.onnx")
+    here("report", "folders", "--out", "out")
+    before = {path: path.read_bytes() for path in out.rglob("*.png")}
+    with morphoindex.open(here.folder / "second", create=True, encoder=encoder) as second:
+        second.add(out)  # taken up as photographs
+        with pytest.raises(UsageError, match="photographs of the index lie in"):
+            second.report_folders(out, force=True)
+    shutil.rmtree(here.folder / "photos")
+    here("add", "out")
+    assert "photographs of the index lie in out" in here("report", "folders", "--out", "out", "--force", code=2).stderr
+    assert here.json("report", "folders", "--out", "out")["before"] == len(before)  # each is its own source now
+    tiny.photos(here.folder / "others", 1, 2)
+    with morphoindex.open(here.folder / "third", create=True, encoder=encoder) as third:
+        third.add(here.folder / "others")
+        assert any("26 files of an earlier run stay" in said for said in third.report_folders(out, force=True).remarks)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_folder_that_photographs_are_linked_from_is_refused(here: tiny.Cli) -> None:
+    here("report", "folders", "--out", "out")
+    row = manifest(here.folder / "out")[0]
+    Path(row["source"]).unlink()
+    Path(row["source"]).symlink_to(here.folder / "out" / row["file"])
+    assert "photographs of the index lie in out" in here("report", "folders", "--out", "out", "--force", code=2).stderr
+    assert Path(row["source"]).exists()
+
+
+def test_a_folder_of_another_command_is_refused(here: tiny.Cli) -> None:
+    here("preprocess", "photos", "prepared")
+    there = {path: path.read_bytes() for path in (here.folder / "prepared").rglob("*") if path.is_file()}
+    for arguments in (["folders"], ["sheets"], ["folders", "--force"], ["sheets", "--force"]):
+        refused = here("report", *arguments, "--out", "prepared", code=2).stderr
+        assert "prepared was filled by morphoindex preprocess: name another folder" in refused
+    assert {path: path.read_bytes() for path in (here.folder / "prepared").rglob("*") if path.is_file()} == there
+
+
+def test_a_copy_stays_whose_original_was_overwritten(here: tiny.Cli) -> None:
+    arguments = ("report", "folders", "--out", "out", "--files", "copy")
+    here(*arguments)
+    row = next(row for row in manifest(here.folder / "out") if not row["cluster"])
+    copy = here.folder / "out" / row["file"]
+    content = copy.read_bytes()
+    tiny.photo(Path(row["source"]), 95, 0)
+    forced = here(*arguments, "--force", code=1).stderr
+    assert f"1 file of an earlier run stays, such as {row['file']}" in forced
+    assert len(manifest(here.folder / "out")) == 25
+    here("add", "photos")
+    for _ in range(2):  # what was put there is a photograph of the index now, and would be called the same
+        assert f"{row['file']} is there already, with other content" in here(*arguments, "--force", code=1).stderr
+        assert copy.read_bytes() == content
+
+
+def test_what_a_killed_run_put_there_is_known_to_the_next(here: tiny.Cli) -> None:
+    def command(out: str) -> list[str]:
+        return ["--index", str(here.folder / ".morphoindex"), "report", "folders", "--out", str(here.folder / out)]
+
+    assert tiny.killed_at(command("out"), tiny.steps_of(command("whole")) - 60)
+    assert list((here.folder / "out").rglob("*.png"))
+    here("cluster", "--threshold", "0.9999")
+    here("report", "folders", "--out", "out", "--force")
+    left = [path.relative_to(here.folder / "out").as_posix() for path in (here.folder / "out").rglob("*.png")]
+    assert sorted(left) == sorted(row["file"] for row in manifest(here.folder / "out"))
+    assert {name.split("/")[0] for name in left} == {"not-clustered"}
+
+
 def test_what_is_not_clustered_is_said(tmp_path: Path) -> None:
     tiny.photos(tmp_path / "photos", 1, 2)
     with morphoindex.open(tmp_path / "index", create=True, encoder=str(tiny.encoder(tmp_path / "tiny.onnx"))) as index:

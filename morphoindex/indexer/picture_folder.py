@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import filecmp
 import hashlib
 import json
 import os
@@ -78,7 +79,9 @@ def name_key(one: str) -> str:
     return hashlib.sha256(one.encode()).hexdigest() if len(one) != 32 else one
 
 
-def claim(out: Path, command: str, content: Any, other: str, force: bool | None = None) -> None:
+def claim(
+    out: Path, command: str, content: Any, other: str, force: bool | None = None, needed: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Make the folder that of this output.
 
     Args:
@@ -88,9 +91,13 @@ def claim(out: Path, command: str, content: Any, other: str, force: bool | None 
         other: what it may be of otherwise, with what to do then.
         force: take the folder whatever is in it; what an earlier run of the command put there goes first. None for a
             command that has no such option.
+        needed: paths of files that are to be put there, which stay where they are.
+
+    Returns:
+        Which files of an earlier run stay all the same, since there may be no other like them.
 
     Raises:
-        UsageError: it is that of another output, or holds something else, or cannot be made.
+        UsageError: it is that of another output or command, or holds something else, or cannot be made.
     """
     said = json.dumps(content, ensure_ascii=True)
     mark = {"made by": f"morphoindex {command}", command: hashlib.sha256(said.encode()).hexdigest()}
@@ -99,15 +106,19 @@ def claim(out: Path, command: str, content: Any, other: str, force: bool | None 
         if (there and OUTPUT not in there and not force) or (os.path.lexists(out) and not out.is_dir()):
             way_out = "" if force is None or not out.is_dir() else ", or write into it with --force"
             raise UsageError(f"{out} is not an empty folder: name a new one{way_out}")
-        if force:
-            if OUTPUT in there and _read(out / OUTPUT).get("made by") == mark["made by"]:
-                _clear(out)
-        elif OUTPUT in there:
-            if _read(out / OUTPUT).get(command) != mark[command]:
+        former = _read(out / OUTPUT) if OUTPUT in there else mark
+        if former.get("made by") != mark["made by"]:
+            by = former.get("made by") or "another command of morphoindex"
+            raise UsageError(f"{out} was filled by {by}: name another folder")
+        if OUTPUT in there and not force:
+            if former.get(command) != mark[command]:
                 raise UsageError(f"{out} is of {other}")
-            return
+            return ()
+        kept = _clear(out, needed) if OUTPUT in there else ()
         out.mkdir(parents=True, exist_ok=True)
+        (out / MANIFEST).unlink(missing_ok=True)  # somebody else's, which a kill must not have taken for ours
         write_whole(out / OUTPUT, json.dumps(mark).encode() + b"\n")
+        return kept
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}") from error
 
@@ -115,17 +126,17 @@ def claim(out: Path, command: str, content: Any, other: str, force: bool | None 
 def see_no_originals(index: Host, out: Path, specimens: Iterable[Specimen]) -> None:
     """See that a folder that is to be forced holds no photographs of the collection, which would be taken for copies.
 
+    Also where an earlier run put them: `add` of such a folder makes them the originals, perhaps the only ones.
+
     Raises:
         UsageError: it does.
     """
-    if not out.is_dir() or (out / OUTPUT).exists():
+    if not out.is_dir():
         return
     above = os.path.realpath(out).rstrip(os.sep) + os.sep
-    for one in specimens:
-        for record in one.paths:
-            path = index.roots.join(*record.key)
-            if path.startswith(above) and os.path.exists(path):
-                raise UsageError(f"photographs of the index lie in {out}, such as {to_text(path)}: name another folder")
+    for path in _real_paths(index.roots.join(*record.key) for one in specimens for record in one.paths):
+        if path.startswith(above) and os.path.exists(path):
+            raise UsageError(f"photographs of the index lie in {out}, such as {to_text(path)}: name another folder")
 
 
 def fill(
@@ -144,7 +155,7 @@ def fill(
         files: how.
         tables: name of a file → its content, of those that are there.
         report: told how many of how many are done.
-        force: replace what is there under these names.
+        force: replace what is there under these names with the same content. Otherwise it counts as there.
 
     Raises:
         UsageError: the disk does not take it all; the same call goes on then.
@@ -157,6 +168,9 @@ def fill(
         for number, one in enumerate(planned):
             if one.source and one.trouble:
                 missing.append(Refusal(to_text(one.source), one.trouble))
+                continue
+            if force and one.source and _in_the_way(out / one.name, one.source):
+                missing.append(Refusal(to_text(one.source), f"{one.name} is there already, with other content"))
                 continue
             if one.source and files != "none":
                 before += _put(one.source, out / one.name, out / _PART, files, force)
@@ -205,15 +219,52 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _clear(out: Path) -> None:
-    """Take away what an earlier run has listed, but for files whose source is not there any more."""
+def _clear(out: Path, needed: Iterable[str]) -> tuple[str, ...]:
+    """Take away what an earlier run has listed, but for what is needed and files whose source has not their content.
+
+    Returns:
+        The names of those that stay.
+    """
+    kept = []
+    root, originals = out.resolve(), set(_real_paths(needed))
     for name, source in _listed(out / MANIFEST):
         file = out / name
-        made = source is None or os.path.exists(from_text(source))
-        if name and made and file.resolve().is_relative_to(out.resolve()):
-            file.unlink(missing_ok=True)
-            with suppress(OSError):  # others may lie there
-                file.parent.rmdir()
+        real = file.resolve()
+        if not name or not real.is_relative_to(root):
+            continue
+        again = source is None or _has_another(file, from_text(source))
+        if os.path.lexists(file) and (str(real) in originals or not again):
+            kept.append(name)
+            continue
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # others may lie there
+            file.parent.rmdir()
+    return tuple(kept)
+
+
+def _has_another(file: Path, source: str) -> bool:
+    """Whether the content of a file is also at its source, which is another name or another file."""
+    try:
+        if os.path.samefile(file, source):
+            return os.path.realpath(file) != os.path.realpath(source) and os.stat(file).st_nlink > 1
+        return filecmp.cmp(file, source, shallow=False)
+    except (OSError, ValueError):
+        return False
+
+
+def _in_the_way(target: Path, source: str) -> bool:
+    """Whether a file with something else in it has the name. An empty one was left by a loss of power."""
+    return target.exists() and target.stat().st_size > 0 and not filecmp.cmp(target, source, shallow=False)
+
+
+def _real_paths(paths: Iterable[str]) -> Iterator[str]:
+    """Where files lie, all links followed; those of folders once for each folder, since files are many."""
+    folders: dict[str, str] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        yield os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)
 
 
 def _listed(manifest: Path) -> Iterator[tuple[str, str | None]]:

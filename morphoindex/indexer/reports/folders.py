@@ -27,6 +27,7 @@ from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.report_results import FolderWritten
 from morphoindex.indexer.reports.runs import clustering_of
 from morphoindex.indexer.safe_names import safe_name, told_apart
+from morphoindex.indexer.settings import write_whole
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.views import label_columns
 
@@ -55,12 +56,16 @@ def write_folders(
     other = "other clusters: name a new folder, or --force takes what an earlier run put there away, and writes anew"
     if force:
         see_no_originals(index, out, with_files)
-    claim(out, "report folders", content, other, force)
+    kept = claim(out, "report folders", content, other, force, [one.source for one in planned if one.source])
     of = {one.id: one for one in with_files}
+    write_whole(out / MANIFEST, _manifest(index, planned, of, names))  # first: of a killed run, too, --force knows
     filled = fill(out, planned, files, lambda there: {MANIFEST: _manifest(index, there, of, names)}, report, force)
     run = clustering_of(index)
     write_provenance(out, "report folders", {"files": files}, index.entry, specimens=len(planned), clustering=run)
     remarks = [] if run else ["nothing is clustered yet, `morphoindex cluster` does that: all lie in not-clustered"]
+    if kept:
+        said = "1 file of an earlier run stays" if len(kept) == 1 else f"{len(kept):,} files of an earlier run stay"
+        remarks.append(f"{said}, such as {kept[0]}: the original is gone or has other content")
     if len(with_files) < len(specimens):
         remarks.append(f"{len(specimens) - len(with_files):,} specimens have no file, and are left out")
     return FolderWritten(
