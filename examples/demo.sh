@@ -17,7 +17,7 @@ step morphoindex demo "$dir/photos"
 step morphoindex add "$dir/photos" --labels "$dir/photos/labels.csv" || [ $? -eq 1 ]
 step morphoindex cluster
 step morphoindex report
-photo=$(morphoindex sample -n 1 --json | sed -n 's/^ *"path": "\(.*\)",*$/\1/p')
+photo=$(morphoindex sample -n 1 --quiet --json | sed -n 's/^ *"path": "\(.*\)",*$/\1/p')
 step morphoindex search "${photo#"$PWD/"}" -k 5
 step morphoindex dedup > "$dir/duplicates.txt"
 head -n 12 "$dir/duplicates.txt"

@@ -10,6 +10,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 import morphoindex
 from morphoindex.errors import UsageError
@@ -18,7 +19,7 @@ from morphoindex.indexer.clustering.forest import ClusterForest
 from morphoindex.indexer.clustering.kin import kin
 from morphoindex.indexer.clustering.map_equation import code_length, modules
 from morphoindex.indexer.clustering.whitening import means, principal, unit, whitened
-from morphoindex.indexer.labelling import Parameters, label
+from morphoindex.indexer.labelling import Parameters, label, verify
 
 COMMUNITY = Parameters(chosen="community")
 
@@ -101,6 +102,41 @@ def test_a_few_specimens(n: int) -> None:
     assert len(labels) == len(confidence) == n
     assert (np.bincount(labels[labels >= 0]) > 1).all()
     assert (confidence[labels < 0] == 0).all()
+
+
+@pytest.mark.parametrize("n", [30, 300, 1500])
+def test_a_collection_of_one_kind_is_one_cluster(n: int) -> None:
+    vectors = np.random.default_rng(n).normal(size=(n, 32)) * 0.05 + np.eye(32)[0]
+    labels, _ = label(grown(vectors, names(n)), COMMUNITY)
+    assert set(labels.tolist()) == {0}
+
+
+@pytest.mark.parametrize("spread", [0.3, 1e-3, 1e-6])
+def test_looking_again_finds_the_same_even_where_all_lie_together(spread: float) -> None:
+    for seed in range(4):
+        rng = np.random.default_rng(182 + seed)
+        forest = grown(rng.normal(size=(197, 2)) * spread + rng.normal(size=2), names(197))
+        assert verify(forest, COMMUNITY, label(forest, COMMUNITY)[0]).equal
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_are_never_torn_apart(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = np.repeat(np.arange(6), 15)
+    vectors = rng.normal(size=(6, 128))[truth]
+    labels, _ = label(grown(vectors, names(90)), COMMUNITY)
+    assert all(len(set(labels[truth == one].tolist())) == 1 for one in range(6))
+
+
+def test_threads_of_blas_do_not_show() -> None:
+    vectors, truth = planted(8, 60, spread=0.9)
+    forest = grown(vectors, names(len(truth)))
+    with threadpool_limits(1):
+        one = label(forest, COMMUNITY)
+    with threadpool_limits(2):
+        two = label(forest, COMMUNITY)
+    assert (one[0] == two[0]).all()
+    assert (one[1] == two[1]).all()
 
 
 def test_specimens_all_alike_are_one_cluster() -> None:

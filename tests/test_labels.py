@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -264,3 +265,10 @@ def test_an_edited_report_brings_its_labels_and_nothing_else(index: morphoindex.
     index.add(photos, labels=str(report))
     assert index.status().labels == ("species",)
     assert {found["species"] for found in labels_by_path(index, photos).values()} == {"osmia"}
+    with open(report, encoding="utf-8", newline="") as file:
+        rows = [(row["path"], row["cluster"], row["cluster_name"], "apis") for row in csv.DictReader(file)]
+    with open(report, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("path", "cluster", "cluster_name", "species"), *rows])
+    index.add(photos, labels=str(report))
+    assert index.status().labels == ("species",)
+    assert {found["species"] for found in labels_by_path(index, photos).values()} == {"apis"}

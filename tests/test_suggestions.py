@@ -80,8 +80,17 @@ def test_probabilities_are_those_of_an_endless_walk(seed: int, clusters: int) ->
     outside = np.flatnonzero(labels < 0)
     met = step[outside] @ (labels[:, np.newaxis] == np.arange(clusters))
     exact = np.linalg.solve(np.eye(len(outside)) - step[np.ix_(outside, outside)], met)
-    assert np.allclose(found.probabilities, exact.max(axis=1, initial=0), atol=0.02)
-    assert np.allclose(exact[np.arange(len(outside)), found.labels], exact.max(axis=1, initial=0), atol=0.02)
+    assert np.allclose(found.probabilities, exact.max(axis=1, initial=0), atol=1e-6)
+    assert np.allclose(exact[np.arange(len(outside)), found.labels], exact.max(axis=1, initial=0), atol=1e-6)
+
+
+def test_a_long_way_to_the_only_cluster_is_as_sure_as_a_short_one() -> None:
+    vectors = np.vstack([around(0, 1000, 0.1, 1), around(1, 20, 0.01, 2)])
+    labels = np.full(1020, -1)
+    labels[:5], labels[1000:] = 0, 1
+    found = suggestions(grown(vectors).neighbours, labels)
+    assert (found.labels == 0).all()
+    assert found.probabilities.min() > 0.99
 
 
 def test_nobody_outside_and_no_clusters() -> None:
@@ -116,7 +125,7 @@ def test_a_suggestion_is_no_membership_until_it_is_followed(two: Path) -> None:
 def test_the_command_and_the_report(two: Path) -> None:
     cli = tiny.Cli(two)
     shown = cli("--index", "i", "clusters", "suggest").stdout
-    assert "16 specimens in no cluster; of 16 it is likely by 0.5 and more where they belong." in shown
+    assert "16 specimens in no cluster; for 16 of them a cluster is likely, with a probability of 0.5 or more." in shown
     cli("--index", "i", "report", "assignments", "--suggestions", "--out", "a.csv")
     with open(two / "a.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -142,6 +142,11 @@ def _show_clusters(result: ClusterResult) -> None:
     _show_events(result)
     if result.clusters:
         _show_table(result)
+    elif result.specimens:
+        render.line(
+            "Nothing lies so close together. `morphoindex cluster --method community` groups everything, "
+            "`--threshold 0.8` by likeness, and a lower `--min-cluster-size` takes smaller groups."
+        )
     if len(result.clusters) > _LISTED:
         where = "" if result.dry_run else ": `morphoindex clusters list` has all"
         render.line(f"… and {len(result.clusters) - _LISTED:,} smaller ones{where}.")

@@ -228,8 +228,8 @@ def _suggestions(found: SuggestionList) -> None:
         )
         return
     render.line(
-        f"{render.count(found.outside, 'specimen')} in no cluster; of {len(found.suggestions):,} it is likely by "
-        f"{found.least:g} and more where they belong."
+        f"{render.count(found.outside, 'specimen')} in no cluster; for {len(found.suggestions):,} of them a cluster is "
+        f"likely, with a probability of {found.least:g} or more."
     )
     rows = [
         (f"{one.probability:.2f}", one.cluster, one.name or "", render.short(one.path or one.id))

@@ -102,9 +102,9 @@ def _show_compared(result: Comparison) -> None:
     shares = ", ".join(f"{n}: {count / overlap.sampled:.0%}" for n, count in enumerate(overlap.counts) if count)
     render.line(f"How many are the same, for which share of the specimens: {shares}.")
     for side in (one, other):
-        how = ", ".join(f"{name} {value}" for name, value in side.parameters.items())
+        how = ", ".join([side.method, *(f"{name} {value}" for name, value in side.parameters.items())])
         clusters = render.count(side.clusters, "cluster")
-        render.line(f"By {side.encoder}: {clusters}, {side.noise:,} specimens in none ({side.method}, {how}).")
+        render.line(f"By {side.encoder}: {clusters}, {side.noise:,} specimens in none ({how}).")
     if result.ami is not None:
         render.line(
             f"Agreement of the two on the {result.in_both:,} specimens that both have in clusters: adjusted mutual "

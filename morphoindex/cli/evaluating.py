@@ -78,7 +78,7 @@ def _show_one(result: Evaluation) -> None:
     largest = f", the largest of {one.largest:,}" if one.clusters > 1 else ""
     without = f"{render.count(one.noise, 'specimen')} ({one.noise / result.specimens:.0%}) in none"
     render.line(f"{render.count(one.clusters, 'cluster')}{largest}; {without}")
-    sampled = f", of a sample of {one.judged:,}" if one.judged < result.specimens - one.noise else ""
+    sampled = f", of a sample of {one.judged:,}" if 0 < one.judged < result.specimens - one.noise else ""
     rows = [
         ("silhouette", _figure(one.silhouette), f"-1 to 1, higher is better{sampled}"),
         ("Calinski–Harabasz", _figure(one.calinski_harabasz, 1), "higher is better"),

@@ -42,7 +42,11 @@ def _overview(shared: Shared) -> None:
         result = index.overview()
 
     def show() -> None:
-        run = f"by {result.method} {result.parameters}" if result.method else "not clustered yet: `morphoindex cluster`"
+        run = (
+            f"by {result.method} {result.parameters}".rstrip()
+            if result.method
+            else "not clustered yet: `morphoindex cluster`"
+        )
         seen = f" in {render.count(result.encounters, 'encounter')}" if result.encounters is not None else ""
         render.line(
             f"{render.count(result.specimens, 'specimen')}{seen}, "

@@ -17,6 +17,7 @@ from morphoindex.indexer.results import SweepResult, Verification
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.dendrogram import Dendrogram
     from morphoindex.indexer.clustering.forest import ClusterForest
+    from morphoindex.indexer.clustering.neighbours import Lists
 
 Method = Literal["hdbscan", "cosine", "community"]
 Linkage = Literal["single", "complete", "average"]
@@ -129,7 +130,7 @@ def verify(forest: ClusterForest, parameters: Parameters, labels: NDArray[np.int
 
     n, k = len(forest), parameters.k
     if parameters.method == "community":
-        again = _communities(_afresh(forest))[0] if n else labels
+        again = _communities(forest, _neighbours_afresh(forest))[0] if n else labels
         wrong = unlike(labels, again)
         return Verification(not len(wrong), "from neighbours found anew", tuple(forest.keys[i] for i in wrong.tolist()))
     if n <= BRUTE_FORCE:
@@ -164,21 +165,22 @@ def _labels_of(
     return labels, (labels != NOISE).astype(np.float64)
 
 
-def _communities(forest: ClusterForest) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _communities(forest: ClusterForest, lists: Lists | None = None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels int64 [n] and confidences float64 [n], by the neighbours that the forest keeps or by others."""
     from morphoindex.indexer.clustering.communities import NEIGHBOURS, communities
 
     order = np.argsort(np.array([key.encode() for key in forest.keys]), kind="stable")
-    found = communities(forest.vectors, forest.nearest(NEIGHBOURS), order)
+    found = communities(forest.vectors, lists or forest.nearest(NEIGHBOURS), order)
     return found.labels, found.confidence
 
 
-def _afresh(forest: ClusterForest) -> ClusterForest:
-    """The same specimens in a forest that is grown at once."""
+def _neighbours_afresh(forest: ClusterForest) -> Lists:
+    """Neighbours of the same vectors, as they are, found at once and exactly."""
     from morphoindex.indexer.clustering.forest import ClusterForest
 
-    other = ClusterForest(())
+    other = ClusterForest((), unit=False)
     other.add(forest.keys, forest.vectors)
-    return other
+    return other.neighbours
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -24,6 +24,7 @@ ENCOUNTER = "encounter"
 """Another such column, where specimens have times."""
 DERIVED = re.compile(r"(pca|tsne|umap)_[12]|cluster_by_\w+|suggested(_probability)?", re.IGNORECASE)
 """Further ones, that a person may ask for: coordinates, clusters by other methods, and suggested ones."""
+_TELLING = {"cluster_name", "verified", "probability"}  # beside `cluster`, what was left of `report assignments`
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -194,7 +195,8 @@ def _table(path: Path) -> Labeller:
             at = _path_column(columns)
             if at is None:
                 raise UsageError(f"{path}: no column `path`; its columns are {', '.join(columns) or 'none'}")
-            own = (*ASSIGNED, ENCOUNTER) if set(ASSIGNED) <= set(columns) else (columns[at],)
+            of_a_report = "cluster" in columns and not _TELLING.isdisjoint(columns)
+            own = (*ASSIGNED, ENCOUNTER) if of_a_report else (columns[at],)
             ours = own if len(own) == 1 else {*own, *filter(DERIVED.fullmatch, columns)}
             named = {i: _usable(column, str(path)) for i, column in enumerate(columns) if column and column not in ours}
             rows = {
@@ -203,7 +205,9 @@ def _table(path: Path) -> Labeller:
     except FileNotFoundError:
         raise UsageError(f"--labels {path}: there is no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} cannot be read as a CSV file in UTF-8: {error}") from error
+        raise UsageError(
+            f'{path} cannot be read as a CSV file in UTF-8 ({error}): save it as one (in Excel, "CSV UTF-8")'
+        ) from error
     return _Table(os.path.realpath(path.parent), os.path.realpath("."), rows, list(named.values()))
 
 

@@ -38,11 +38,13 @@ def suggest(index: Host, least: float, cluster: str | None) -> SuggestionList:
     """Suggestions that are at least so likely, from sure to unsure; those of one cluster where one is named by its id.
 
     Raises:
-        UsageError: no probability is like that.
+        UsageError: no probability is like that, or nothing was clustered yet.
     """
     if not 0 <= least <= 1:
         raise UsageError(f"least {least:g}: a probability lies between 0 and 1")
     catalog = index.collection.catalog
+    if not catalog.runs_seen():
+        raise UsageError("nothing is clustered yet: `morphoindex cluster` does that")
     outside = sum(one.cluster is None for one in catalog.standings().values())
     likely = {
         specimen: (where, probability)

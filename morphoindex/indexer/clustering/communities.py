@@ -11,8 +11,9 @@ from scipy import sparse
 from morphoindex.indexer.clustering.distances import Vectors
 from morphoindex.indexer.clustering.kin import kin
 from morphoindex.indexer.clustering.labels import NOISE, renumber
-from morphoindex.indexer.clustering.map_equation import modules
+from morphoindex.indexer.clustering.map_equation import code_length, modules
 from morphoindex.indexer.clustering.neighbours import Lists
+from morphoindex.indexer.clustering.threads import blas_alone
 from morphoindex.indexer.clustering.whitening import means, principal, whitened
 
 NEIGHBOURS = 32
@@ -21,6 +22,7 @@ _REFINED = 2  # times the metric is learnt from the communities found, and they 
 _DIMENSIONS = 256  # of the learnt metric, and a quarter of the nodes at most
 _MOST, _FEWEST = 60, 8  # neighbours of a node in the learnt metric
 _REACH = 1.5  # as a share of its community
+_CONTRADICTED = 0.1  # share of what the first communities tell of the first graph that finer ones may lose
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def communities(vectors: Vectors, lists: Lists, order: NDArray[np.int64]) -> Com
 
     Two specimens that are each other's nearest are one node: twins would else be communities of their own. The graph
     of neighbours gives first communities by the map equation. Twice, then, a metric is learnt in which what varies
-    inside of communities counts for little (see `whitening`), neighbours are found anew in it, and communities again.
+    inside of communities counts for little (see `whitening`), neighbours are found anew in it, and communities again;
+    unless they contradict the first neighbours, as where a collection is of one kind and there is nothing to learn.
 
     A function of the vectors and the order: O(n d²) for the metric, and products of each community with those near it.
 
@@ -53,20 +56,30 @@ def communities(vectors: Vectors, lists: Lists, order: NDArray[np.int64]) -> Com
     n = len(order)
     if n < 2:
         return Communities(np.full(n, NOISE, np.int64), np.zeros(n))
+    with blas_alone:  # how many threads it has changes its last bits
+        return _communities(vectors, lists, order)
+
+
+def _communities(vectors: Vectors, lists: Lists, order: NDArray[np.int64]) -> Communities:
+    n = len(order)
     rank = np.empty(n, np.int64)
     rank[order] = np.arange(n)
     near = rank[lists.near[order, :NEIGHBOURS]]
     cosines = 1 - lists.far[order, :NEIGHBOURS] ** 2 / 2
     there = np.arange(near.shape[1]) < np.minimum(lists.known[order], n - 1)[:, np.newaxis]
     node = twins(near[:, 0])
-    graph = _among(nodes_of=node, graph=ties(near, np.where(there, cosines, -1.0)))
+    first = graph = _among(nodes_of=node, graph=ties(near, np.where(there, cosines, -1.0)))
     found = modules(graph)
     points = means(vectors[order].astype(np.float32), node)
     points = principal(points, min(_DIMENSIONS, points.shape[1], max(2, len(points) // 4)))
+    told = _told(first, found)
     for _ in range(_REFINED):
         reach = np.clip(_REACH * np.bincount(found)[found], _FEWEST, _MOST).astype(np.int64)
-        graph = ties(*kin(whitened(points, found), found, reach))
-        found = modules(graph)
+        finer = ties(*kin(whitened(points, found), found, reach))
+        again = modules(finer)
+        if _told(first, again) <= (1 - _CONTRADICTED) * told:
+            break
+        graph, found = finer, again
     labels, confidence = found[node], _held(graph, found)[node]
     single = np.bincount(labels)[labels] == 1
     labels[single], confidence[single] = NOISE, 0.0
@@ -109,6 +122,13 @@ def _among(nodes_of: NDArray[np.int64], graph: sparse.csr_array) -> sparse.csr_a
     a, b = nodes_of[edges.row], nodes_of[edges.col]
     apart, nodes = a != b, nodes_of.max() + 1
     return sparse.csr_array((edges.data[apart], (a[apart], b[apart])), shape=(nodes, nodes))
+
+
+def _told(graph: sparse.csr_array, labels: NDArray[np.int64]) -> float:
+    """How many bits a step these communities spare who tells a walk on the graph."""
+    if not graph.nnz:
+        return 0.0
+    return code_length(graph, np.zeros_like(labels)) - code_length(graph, labels)
 
 
 def _held(graph: sparse.csr_array, labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -22,10 +22,11 @@ def modules(graph: sparse.csr_array) -> NDArray[np.int64]:
     one thread, with a fixed seed. O(edges) a pass, of which there are a few dozen.
 
     Args:
-        graph: float64 [n, n], symmetric; the diagonal is not looked at.
+        graph: float64 [n, n], symmetric; the diagonal is empty.
 
     Returns:
-        int64 [n], numbered by first node. A node without edges is a module of its own.
+        int64 [n], numbered by first node. A node without edges is a module of its own; all are one module where no
+        modules tell the walk in fewer bits.
     """
     import networkit
 
@@ -35,14 +36,16 @@ def modules(graph: sparse.csr_array) -> NDArray[np.int64]:
         made = networkit.GraphFromCoo(edges, n=graph.shape[0], weighted=True, directed=False)
         found = networkit.community.LouvainMapEquation(made, True, _ROUNDS, "none")
         found.run()
-        return renumber(np.array(found.getPartition().getVector(), np.int64))
+    labels = renumber(np.array(found.getPartition().getVector(), np.int64))
+    whole = np.zeros_like(labels)
+    return whole if len(upper.data) and code_length(graph, whole) <= code_length(graph, labels) else labels
 
 
 def code_length(graph: sparse.csr_array, labels: NDArray[np.int64]) -> float:
     """The map equation itself: bits for a step of a random walk, told by these modules.
 
     Args:
-        graph: float64 [n, n], symmetric, without a diagonal, with an edge at least.
+        graph: float64 [n, n], symmetric, with an edge at least; the diagonal is empty.
         labels: int64 [n], 0 and more.
     """
     edges, total = graph.tocoo(), float(graph.sum())

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROWS = 8192
+_POINT = 1e-12  # share of all variance below which what there is inside of groups is rounding
 
 Vectors = NDArray[np.float32]
 
@@ -54,7 +55,7 @@ def whitened(vectors: Vectors, labels: NDArray[np.int64]) -> Vectors:
     inside = vectors - means(vectors, labels)[labels]
     within = _scatter(inside, np.zeros(vectors.shape[1], np.float32)) / len(vectors)
     level = np.trace(within) / len(within)
-    if not level > 0:  # every group is one point
+    if level <= _POINT * float(np.square(vectors, dtype=np.float64).mean()):  # every group is one point
         return unit(vectors)
     drawn = float(ledoit_wolf_shrinkage(inside, assume_centered=True))
     within = (1 - drawn) * within + drawn * level * np.eye(len(within))
