@@ -27,8 +27,9 @@ from tiny_encoder import SIDE, write_encoder
 import morphoindex
 from morphoindex.errors import ImageRefused
 from morphoindex.indexer import ingest
-from morphoindex.indexer.discovery import OUTPUT, Found, discover
+from morphoindex.indexer.discovery import Found, discover
 from morphoindex.indexer.interrupts import uninterrupted
+from morphoindex.indexer.output_folder import OUTPUT
 from morphoindex.indexer.reading import read_file
 
 Ledger = dict[str, tuple[str, str | None, str | None]]

@@ -524,3 +524,17 @@ def test_wrong_use_is_one_clear_sentence(made: tiny.Cli, arguments: list[str], w
     assert words in done.stderr
     assert done.stderr.rstrip().count("\n") == 0
     assert not (made.folder / "x").exists()
+
+
+def test_no_output_takes_the_place_of_a_photograph_or_of_an_index(here: tiny.Cli, index: morphoindex.Index) -> None:
+    photo = here.folder / "photos/kind0/0.png"
+    before = photo.read_bytes()
+    with pytest.raises(UsageError, match="a picture that morphoindex did not make"):
+        index.report_map(photo, "pca")
+    for inside in ("journal.jsonl", "graph/a.csv"):
+        with pytest.raises(UsageError, match="lies in the index"):
+            index.report("clusters", "csv", here.folder / ".morphoindex" / inside)
+    index.report_map(here.folder / "map.png", "pca")
+    index.report_map(here.folder / "map.png", "pca")  # ours may be replaced
+    assert index.check().clean
+    assert photo.read_bytes() == before

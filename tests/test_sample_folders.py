@@ -23,7 +23,7 @@ from test_crash import small_disk
 
 import morphoindex
 from morphoindex.errors import UsageError
-from morphoindex.indexer.discovery import OUTPUT
+from morphoindex.indexer.output_folder import OUTPUT
 from morphoindex.indexer.safe_names import safe_name, told_apart
 from morphoindex.indexer.sample_folder import _folders
 from morphoindex.indexer.selection.sampling import STRATEGIES

@@ -11,13 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from morphoindex.indexer.images import SUFFIXES
-from morphoindex.indexer.provenance import NAME
+from morphoindex.indexer.output_folder import OUTPUT, PROVENANCE
 
-OUTPUT = ".morphoindex-output"
-"""A file that has its folder passed over: `sample`, `dedup` or `report` put pictures there, of what is in the
-collection already."""
-
-MADE = f".{NAME}"
+MADE = f".{PROVENANCE}"
 """What the file beside a picture that is not a photograph but the output of a command has at the end of its name."""
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from morphoindex.errors import StoreError, UsageError
-from morphoindex.indexer.discovery import OUTPUT
 from morphoindex.indexer.duplicate_results import DedupResult, Duplicate, HandedOut
 from morphoindex.indexer.host import Host
+from morphoindex.indexer.output_folder import OUTPUT
 from morphoindex.indexer.paths import from_text, to_text
 from morphoindex.indexer.picture_folder import in_words
 from morphoindex.indexer.results import Refusal

@@ -8,6 +8,12 @@ from pathlib import Path
 from morphoindex.errors import UsageError
 from morphoindex.indexer.paths import to_text
 
+OUTPUT = ".morphoindex-output"
+"""A file that has its folder passed over: `sample`, `dedup` or `report` put pictures there, of what is in the
+collection already."""
+PROVENANCE = "provenance.json"
+"""A file that tells how its folder was made; `a.png.provenance.json` tells it of `a.png`."""
+
 
 def claim_folder(out: Path, force: bool = False) -> None:
     """Make a folder to write into, unless it is there.

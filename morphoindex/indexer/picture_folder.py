@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.discovery import OUTPUT
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.images import SUFFIXES
+from morphoindex.indexer.output_folder import OUTPUT
 from morphoindex.indexer.paths import from_text, to_text
 from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.safe_names import safe_name

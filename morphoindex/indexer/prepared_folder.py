@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.discovery import OUTPUT
 from morphoindex.indexer.images import Fit
+from morphoindex.indexer.output_folder import OUTPUT
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.settings import write_whole
 

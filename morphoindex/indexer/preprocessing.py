@@ -27,11 +27,12 @@ from morphoindex.indexer.images import Fit, decode
 from morphoindex.indexer.images import fit as fit_to
 from morphoindex.indexer.label_summaries import write_label_summaries
 from morphoindex.indexer.labels import labeller
+from morphoindex.indexer.output_folder import PROVENANCE
 from morphoindex.indexer.paths import from_text, to_text
 from morphoindex.indexer.picture_names import FOLDER_AND_STEM, Source, checked, names_for, wish
 from morphoindex.indexer.prepared_folder import Format, PreparedFolder, Recipe, Record, see_folder
 from morphoindex.indexer.preprocessing_results import PreprocessResult
-from morphoindex.indexer.provenance import NAME, write_provenance
+from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.reading import in_order, read_file
 from morphoindex.indexer.replacing import clear_leftovers, replacing
 from morphoindex.indexer.results import Refusal
@@ -325,7 +326,7 @@ def _tables(prepared: PreparedFolder, labels_of: _Labels, refused: Sequence[Refu
         lines = [f"{one.path}\t{one.reason}\n" for one in sorted(refused, key=lambda one: one.path)]
         beside.write_text("".join(lines), encoding="utf-8")
     return _Tables(
-        (MANIFEST, LABELS, *summed.files, ERRORS, NAME),
+        (MANIFEST, LABELS, *summed.files, ERRORS, PROVENANCE),
         {one.label: len(one.counts) for one in summed.summaries},
         sum(not any(one.get(column) for column in columns) for one in labels),
     )

@@ -10,7 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from morphoindex.errors import UsageError
+from morphoindex.indexer.images import SUFFIXES
+from morphoindex.indexer.output_folder import OUTPUT, PROVENANCE
 from morphoindex.indexer.paths import to_text
+from morphoindex.indexer.settings import FILE as SETTINGS
 
 _KEPT = 32  # characters of a name, so that with what is put around them they are not more than a file system takes
 _LEFT = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
@@ -23,8 +26,9 @@ def replacing(out: Path) -> Iterator[Path]:
     It is that of a new, hidden file, whatever else lies there: `.a.csv.8f14e45fceea167a.part` for `a.csv`.
 
     Raises:
-        UsageError: the file cannot be written, or `out` is a folder.
+        UsageError: the file cannot be written; or `out` is a folder, in an index, or a picture that was not made here.
     """
+    _see_harmless(out)
     beside = out.parent / f".{out.name[:_KEPT]}.{secrets.token_hex(8)}.part"
     try:
         beside.touch(exist_ok=False)  # what stands in the way is told before the work is done
@@ -38,6 +42,24 @@ def replacing(out: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             beside.unlink()
+
+
+def _see_harmless(out: Path) -> None:
+    """See that nothing of a person is lost: no photograph, and no part of an index.
+
+    Raises:
+        UsageError: something would be.
+    """
+    place = Path(os.path.realpath(out.parent))
+    for folder in (place, *place.parents):
+        if (folder / SETTINGS).is_file():
+            raise UsageError(f"{to_text(os.fspath(out))} lies in the index {to_text(os.fspath(folder))}: name another")
+    told = (out.parent / f"{out.name}.{PROVENANCE}", out.parent / PROVENANCE, out.parent / OUTPUT)
+    if out.suffix.lower() in SUFFIXES and out.is_file() and not any(file.is_file() for file in told):
+        raise UsageError(
+            f"{to_text(os.fspath(out))} is a picture that morphoindex did not make, and may be a photograph: "
+            "name another, or remove it first"
+        )
 
 
 def clear_leftovers(folder: Path) -> None:
