@@ -76,17 +76,16 @@ def leiden(forest: ClusterForest, species: int) -> np.ndarray:
 
 def map_equation(forest: ClusterForest, species: int) -> np.ndarray:
     """NetworKit's LouvainMapEquation on the 30 nearest, union, cos⁴: what communities begin with, plainly."""
-    near, far = forest.neighbours.near[:, :30], forest.neighbours.far[:, :30]
+    near, cosines = forest.neighbours.cosines(30)
     rows = np.repeat(np.arange(len(near)), near.shape[1])
-    weights = np.maximum(1 - far.ravel() ** 2 / 2, 1e-3) ** 4
+    weights = np.maximum(cosines.ravel(), 1e-3) ** 4
     graph = sparse.csr_array((weights, (rows, near.ravel())), shape=(len(near), len(near)))
     return modules(graph.maximum(graph.T).tocsr())
 
 
 def first_communities(forest: ClusterForest, species: int) -> np.ndarray:
     """Ties as `communities` has them, and nothing learnt."""
-    near, far = forest.neighbours.near[:, :NEIGHBOURS], forest.neighbours.far[:, :NEIGHBOURS]
-    return modules(ties(near.astype(np.int64), 1 - far**2 / 2))
+    return modules(ties(*forest.neighbours.cosines(NEIGHBOURS)))
 
 
 def community(forest: ClusterForest, species: int) -> np.ndarray:

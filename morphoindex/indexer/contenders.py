@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.labels import NOISE, renumber
-from morphoindex.indexer.labelling import Parameters, label
+from morphoindex.indexer.labelling import Parameters, by_key, label
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.forest import ClusterForest
@@ -119,7 +119,7 @@ def _by_optics(forest: ClusterForest, run: Parameters | None) -> Found:
 
     from sklearn.cluster import OPTICS
 
-    order = _order(forest)
+    order = by_key(forest)
     labels = np.full(len(order), NOISE, np.int64)
     if len(order) > _MIN_SAMPLES:
         with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def _by_optics(forest: ClusterForest, run: Parameters | None) -> Found:
 
 def _by_kmeans(forest: ClusterForest, run: Parameters | None) -> Found:
     """k-means on unit vectors. O(n k d) once the centres are found."""
-    order = _order(forest)
+    order = by_key(forest)
     vectors = forest.vectors[order]
     some = vectors[_spread(len(vectors), _TRIED)]
     numbers = [k for k in NUMBERS if k * _LEAST <= len(some)]
@@ -157,7 +157,7 @@ def _by_agglomeration(forest: ClusterForest, run: Parameters | None) -> Found:
     """Average linkage, cut at a mean cosine: what `cluster --threshold T --linkage average` gives. O(n² d)."""
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    order = _order(forest)
+    order = by_key(forest)
     if len(order) < 2:
         return Found(np.full(len(order), NOISE, np.int64), {})
     merges = linkage(_cosine_distances(forest.vectors[order]), "average")
@@ -181,11 +181,6 @@ CONTENDERS: Mapping[str, Contender] = {
 """Name → method, in the order of tables and charts."""
 
 
-def _order(forest: ClusterForest) -> NDArray[np.int64]:
-    """The rows of the forest in the order of their keys."""
-    return np.argsort(np.array([key.encode() for key in forest.keys], np.bytes_), kind="stable")
-
-
 def _back(labels: Labels, order: NDArray[np.int64]) -> Labels:
     """Labels of sorted specimens, for the forest's own order."""
     there = np.empty(len(order), np.int64)
@@ -195,7 +190,7 @@ def _back(labels: Labels, order: NDArray[np.int64]) -> Labels:
 
 def _best(forest: ClusterForest, tried: Iterable[tuple[float, Labels]]) -> float | None:
     """What of those tried has the greatest mean silhouette, the first of equal ones; None where none tells apart."""
-    rows = _order(forest)[_spread(len(forest), _JUDGED)]
+    rows = by_key(forest)[_spread(len(forest), _JUDGED)]
     best, greatest = None, 0.0
     for value, labels in tried:
         score = _score(forest.vectors, labels, rows)

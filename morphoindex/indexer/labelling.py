@@ -148,6 +148,11 @@ def verify(forest: ClusterForest, parameters: Parameters, labels: NDArray[np.int
     return Verification(not len(wrong), how, tuple(keys[i] for i in wrong.tolist()))
 
 
+def by_key(forest: ClusterForest) -> NDArray[np.int64]:
+    """The rows of the forest in the order of their keys, int64 [n]: the order of arrival does not show in it."""
+    return np.argsort(np.array([key.encode() for key in forest.keys], np.bytes_), kind="stable")
+
+
 def _labels_of(
     merges: Dendrogram, forest: ClusterForest, parameters: Parameters
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -169,8 +174,7 @@ def _communities(forest: ClusterForest, lists: Lists | None = None) -> tuple[NDA
     """Labels int64 [n] and confidences float64 [n], by the neighbours that the forest keeps or by others."""
     from morphoindex.indexer.clustering.communities import NEIGHBOURS, communities
 
-    order = np.argsort(np.array([key.encode() for key in forest.keys]), kind="stable")
-    found = communities(forest.vectors, lists or forest.nearest(NEIGHBOURS), order)
+    found = communities(forest.vectors, lists or forest.nearest(NEIGHBOURS), by_key(forest))
     return found.labels, found.confidence
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoindex.indexer.clustering.labels import NOISE
+from morphoindex.indexer.clustering.labels import rows_by_label
 
 _ROWS, _COLUMNS = 1024, 4096
 _SMALL = 512  # up to this many members all cosines are worked out at once, in float64
@@ -30,13 +29,11 @@ def least_similarities(vectors: NDArray[np.float32], labels: NDArray[np.int64]) 
     Returns:
         float64 [clusters]; 1 for a cluster of one.
     """
-    order = np.argsort(labels, kind="stable")
-    bounds = np.searchsorted(labels[order], np.arange(labels.max(initial=NOISE) + 2)).tolist()
-    least = np.ones(len(bounds) - 1)
-    for label, (start, stop) in enumerate(pairwise(bounds)):
-        if stop - start > 1:
-            members = vectors[order[start:stop]]
-            least[label] = _least_of_few(members) if len(members) <= _SMALL else _least_of_many(members)
+    clusters = rows_by_label(labels)
+    least = np.ones(len(clusters))
+    for label, rows in enumerate(clusters):
+        if len(rows) > 1:
+            least[label] = _least_of_few(vectors[rows]) if len(rows) <= _SMALL else _least_of_many(vectors[rows])
     return least
 
 

@@ -61,23 +61,22 @@ def communities(vectors: Vectors, lists: Lists, order: NDArray[np.int64]) -> Com
 
 
 def _communities(vectors: Vectors, lists: Lists, order: NDArray[np.int64]) -> Communities:
-    n = len(order)
-    rank = np.empty(n, np.int64)
-    rank[order] = np.arange(n)
-    near = rank[lists.near[order, :NEIGHBOURS]]
-    cosines = 1 - lists.far[order, :NEIGHBOURS] ** 2 / 2
-    there = np.arange(near.shape[1]) < np.minimum(lists.known[order], n - 1)[:, np.newaxis]
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    near, cosines = lists.cosines(NEIGHBOURS)
+    near = rank[near[order]]
     node = twins(near[:, 0])
-    first = graph = _among(nodes_of=node, graph=ties(near, np.where(there, cosines, -1.0)))
+    first = graph = _among(ties(near, cosines[order]), node)
     found = modules(graph)
     points = means(vectors[order].astype(np.float32), node)
     points = principal(points, min(_DIMENSIONS, points.shape[1], max(2, len(points) // 4)))
-    told = _told(first, found)
+    whole = code_length(first, np.zeros_like(found))
+    bound = code_length(first, found) * (1 - _CONTRADICTED) + whole * _CONTRADICTED
     for _ in range(_REFINED):
         reach = np.clip(_REACH * np.bincount(found)[found], _FEWEST, _MOST).astype(np.int64)
         finer = ties(*kin(whitened(points, found), found, reach))
         again = modules(finer)
-        if _told(first, again) <= (1 - _CONTRADICTED) * told:
+        if code_length(first, again) >= bound:
             break
         graph, found = finer, again
     labels, confidence = found[node], _held(graph, found)[node]
@@ -116,19 +115,12 @@ def ties(near: NDArray[np.int64], cosines: NDArray[np.floating]) -> sparse.csr_a
     return (graph + graph.T).tocsr()
 
 
-def _among(nodes_of: NDArray[np.int64], graph: sparse.csr_array) -> sparse.csr_array:
-    """Ties between nodes instead of specimens; those inside of a node are left out."""
+def _among(graph: sparse.csr_array, node: NDArray[np.int64]) -> sparse.csr_array:
+    """Ties between nodes instead of specimens, int64 [n] the node of each; those inside of a node are left out."""
     edges = graph.tocoo()
-    a, b = nodes_of[edges.row], nodes_of[edges.col]
-    apart, nodes = a != b, nodes_of.max() + 1
+    a, b = node[edges.row], node[edges.col]
+    apart, nodes = a != b, node.max() + 1
     return sparse.csr_array((edges.data[apart], (a[apart], b[apart])), shape=(nodes, nodes))
-
-
-def _told(graph: sparse.csr_array, labels: NDArray[np.int64]) -> float:
-    """How many bits a step these communities spare who tells a walk on the graph."""
-    if not graph.nnz:
-        return 0.0
-    return code_length(graph, np.zeros_like(labels)) - code_length(graph, labels)
 
 
 def _held(graph: sparse.csr_array, labels: NDArray[np.int64]) -> NDArray[np.float64]:

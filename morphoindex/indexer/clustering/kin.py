@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
+from morphoindex.indexer.clustering.labels import rows_by_label
 from morphoindex.indexer.clustering.threads import blas_alone, together
 from morphoindex.indexer.clustering.whitening import means, unit
 
@@ -31,9 +30,7 @@ def kin(
         int64 [n, k], the neighbours from near to far, and float32 [n, k], their cosines; -1 from the reach on.
     """
     n, k = len(points), min(int(reach.max(initial=0)), len(points) - 1)
-    order = np.argsort(labels, kind="stable")
-    bounds = np.searchsorted(labels[order], np.arange(labels.max() + 2)).tolist()
-    members = [order[start:stop] for start, stop in pairwise(bounds)]
+    members = rows_by_label(labels)
     centres = unit(means(points, labels))
     near, cosines = np.zeros((n, k), np.int64), np.full((n, k), -1, np.float32)
 

@@ -42,13 +42,15 @@ def modules(graph: sparse.csr_array) -> NDArray[np.int64]:
 
 
 def code_length(graph: sparse.csr_array, labels: NDArray[np.int64]) -> float:
-    """The map equation itself: bits for a step of a random walk, told by these modules.
+    """The map equation itself: bits for a step of a random walk, told by these modules; none without edges.
 
     Args:
-        graph: float64 [n, n], symmetric, with an edge at least; the diagonal is empty.
+        graph: float64 [n, n], symmetric; the diagonal is empty.
         labels: int64 [n], 0 and more.
     """
     edges, total = graph.tocoo(), float(graph.sum())
+    if not total:
+        return 0.0
     visits = np.asarray(graph.sum(axis=1)).ravel() / total
     inside = edges.data * (labels[edges.row] == labels[edges.col])
     stay = np.bincount(labels[edges.row], inside, minlength=labels.max() + 1) / total

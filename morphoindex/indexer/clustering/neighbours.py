@@ -37,6 +37,15 @@ class Lists:
         k = min(k, len(self.known) - 1)
         return np.ascontiguousarray(self.far[rows, k - 1]) if k > 0 else np.zeros(len(self.known[rows]))
 
+    def cosines(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k nearest of each, where vectors are of unit length: rows int64 [n, k], and cosines float64 [n, k].
+
+        Where a list is shorter, row 0 and cosine -1.
+        """
+        there = np.arange(self.near.shape[1])[:k] < self.known[:, np.newaxis]
+        near = np.where(there, self.near[:, :k], 0).astype(np.int64)
+        return near, np.where(there, 1 - self.far[:, :k] ** 2 / 2, -1.0)
+
 
 @inner
 def insert(

@@ -45,10 +45,7 @@ def suggestions(lists: Lists, labels: NDArray[np.int64]) -> Suggestions:
     clusters = np.unique(labels[labels != NOISE])
     if not len(outside) or not len(clusters):
         return Suggestions(outside, likeliest, best)
-    cosines = 1 - lists.far[:, :NEIGHBOURS] ** 2 / 2
-    there = np.arange(cosines.shape[1]) < np.minimum(lists.known, len(labels) - 1)[:, np.newaxis]
-    near = np.where(there, lists.near[:, :NEIGHBOURS], 0).astype(np.int64)
-    graph = ties(near, np.where(there, cosines, -1.0))[outside]
+    graph = ties(*lists.cosines(NEIGHBOURS))[outside]
     among = graph[:, outside]
     for start in range(0, len(clusters), _AT_ONCE):
         some = clusters[start : start + _AT_ONCE]
