@@ -209,6 +209,10 @@ class Catalog:
         """The near-duplicates that are tagged, and which specimen is kept instead of each."""
         return dict(self.query("SELECT id, duplicate_of FROM specimen WHERE duplicate_of IS NOT NULL").rows)
 
+    def names(self) -> dict[str, str]:
+        """The names that people gave to clusters, by id."""
+        return dict(self.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
+
     def not_clustered(self) -> int:
         """How many specimens have come since the last clustering run."""
         return int(self._one("SELECT count(*) FROM specimen WHERE probability IS NULL"))

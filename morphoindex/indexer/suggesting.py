@@ -45,13 +45,13 @@ def suggest(index: Host, least: float, cluster: str | None) -> SuggestionList:
     catalog = index.collection.catalog
     if not catalog.runs_seen():
         raise UsageError("nothing is clustered yet: `morphoindex cluster` does that")
-    outside = sum(one.cluster is None for one in catalog.standings().values())
+    (outside,) = catalog.query("SELECT count(*) FROM specimen WHERE cluster IS NULL").rows[0]
     likely = {
         specimen: (where, probability)
         for specimen, (where, probability) in suggested(index).items()
         if probability >= least and cluster in (None, where)
     }
-    names = dict(catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
+    names = catalog.names()
     shown = index.collection.get(list(likely))
     return SuggestionList(outside, least, tuple(
         Suggestion(specimen, place(index.roots, shown[specimen]), where, names.get(where), probability)

@@ -46,7 +46,7 @@ def write_folders(
     if files not in get_args(Files) or files == "none":
         raise UsageError(f"files {files!r}: link or copy")
     catalog = index.collection.catalog
-    names = dict(catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
+    names = catalog.names()
     specimens = sorted((one for some in index.collection.scroll() for one in some), key=_in_order)
     with_files = [one for one in specimens if one.paths]
     if not with_files:

@@ -98,7 +98,7 @@ def _groups(index: Host, shown: Sequence[Specimen], column: str | None) -> list[
     """The points of each cluster, or of each value of a label, large ones first."""
     values = [one.labels.get(column) or None if column else one.cluster for one in shown]
     counts = Counter(value for value in values if value)
-    names = dict(index.collection.catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
+    names = index.collection.catalog.names()
     order = sorted(counts, key=lambda value: (-counts[value], value))
     rows: dict[str, list[int]] = {value: [] for value in order}
     for row, value in enumerate(values):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from morphoindex.indexer.encounters import any_times, count_encounters, refresh
+from morphoindex.indexer.evaluation import in_words
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.labels import telling
+from morphoindex.indexer.reports.runs import clustering_of
 from morphoindex.indexer.results import LabelledCluster, Overview
 from morphoindex.indexer.views import described_clusters, json_path, literal
 
@@ -24,12 +24,12 @@ def overview(index: Host) -> Overview:
         ).rows
         for label in labels
     }
-    runs = catalog.query("SELECT method, parameters FROM run").rows
+    run = clustering_of(index)
     refused = catalog.query("SELECT reason, count(*) FROM refusal GROUP BY reason ORDER BY 2 DESC, 1")
     return Overview(
         specimens=catalog.specimens(),
-        method=runs[-1][0] if runs else "",
-        parameters=", ".join(f"{k} {v}" for k, v in json.loads(runs[-1][1]).items()) if runs else "",
+        method=run["method"] if run else "",
+        parameters=in_words(run["parameters"]) if run else "",
         label=described,
         clusters=tuple(
             LabelledCluster(cluster, size, label, float(share), name, encounters if timed else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from morphoindex.indexer.evaluation import in_words as parameters_in_words
 from morphoindex.indexer.host import Host
 
 
@@ -19,4 +20,4 @@ def clustering_of(index: Host) -> dict[str, Any] | None:
 
 def in_words(run: dict[str, Any] | None) -> str:
     """A run for a title: "cosine, threshold 0.8, linkage single"."""
-    return ", ".join([run["method"], *(f"{k} {v}" for k, v in run["parameters"].items())]) if run else ""
+    return ", ".join(filter(None, (run["method"], parameters_in_words(run["parameters"])))) if run else ""

@@ -108,7 +108,7 @@ def write_sheets(
 
 def _clusters(index: Host, only: Sequence[str], most: int) -> list[_Shown]:
     """The clusters to draw, large ones first."""
-    names = dict(index.collection.catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
+    names = index.collection.catalog.names()
     column = telling(index.labels)
     loaded = index.collection.load()
     rows: dict[str, list[int]] = {}

@@ -33,7 +33,7 @@ def assignments(index: Host, extras: Mapping[str, Extra] | None = None) -> Sheet
     derived = [label.lower() for label in index.labels if DERIVED.fullmatch(label)]
     columns = label_columns(index.labels, reserved=(*ASSIGNED, ENCOUNTER, *derived))
     catalog = index.collection.catalog
-    names = dict(catalog.query("SELECT cluster, name FROM lineage WHERE name IS NOT NULL").rows)
+    names = catalog.names()
     put = dict(catalog.query("SELECT id, cluster FROM curated").rows)
 
     def rows() -> Iterator[list[Any]]:
