@@ -222,6 +222,11 @@ class Catalog:
         found = self.query("SELECT id, cluster, grouped, probability FROM specimen")
         return {row[0]: Membership(*row) for row in found.rows}
 
+    def values(self, ids: Iterable[str], expression: str) -> list[str | None]:
+        """What an SQL expression over `specimen` is for each of these specimens; None for what is empty."""
+        of = dict(self.query(f"SELECT id, {expression} FROM specimen").rows)
+        return [of.get(specimen) or None for specimen in ids]
+
     def several_paths(self) -> set[str]:
         """Ids of the specimens that lie at more than one path."""
         found = self.query("SELECT id FROM path WHERE state = 'present' GROUP BY id HAVING count(*) > 1")

@@ -17,7 +17,7 @@ from morphoindex.indexer.evaluation_results import CURRENT, Evaluation, MethodSc
 from morphoindex.indexer.history import History, read_history
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.labelling import Parameters
-from morphoindex.indexer.labels import telling
+from morphoindex.indexer.labels import see_column, telling
 from morphoindex.indexer.table_files import Kind, Sheet
 from morphoindex.indexer.views import json_path, literal
 from morphoindex.indexer.where import parse_where
@@ -160,12 +160,7 @@ def _label(index: Host, asked: str | None) -> str | None:
     Raises:
         UsageError: there is none of that name.
     """
-    if asked is None:
-        return telling(index.labels)
-    if asked not in index.labels:
-        known = ", ".join(index.labels) or "none yet: `morphoindex add PHOTOS --labels …` gives them"
-        raise UsageError(f"there is no label column {asked!r}; there are {known}")
-    return asked
+    return telling(index.labels) if asked is None else see_column(index.labels, asked)
 
 
 def _rows(index: Host, forest: ClusterForest, where: str | None) -> NDArray[np.int64]:
@@ -184,9 +179,7 @@ def _values(index: Host, label: str | None, keys: Sequence[str]) -> list[str | N
     """The values of a label column for these specimens; None for what is empty."""
     if label is None:
         return [None] * len(keys)
-    value = f"json_extract_string(labels, {literal(json_path(label))})"
-    of = dict(index.collection.catalog.query(f"SELECT id, {value} FROM specimen").rows)
-    return [of.get(key) or None for key in keys]
+    return index.collection.catalog.values(keys, f"json_extract_string(labels, {literal(json_path(label))})")
 
 
 def _numbered(values: Iterable[str | None]) -> NDArray[np.int64]:

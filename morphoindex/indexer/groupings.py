@@ -84,14 +84,14 @@ def _near_copies(index: Host, ids: Sequence[str], wanted: NDArray[np.bool_]) -> 
 
 
 def _by_column(index: Host, ids: Sequence[str], column: str) -> Grouping:
-    values = _values(index, ids, value_of(index.labels, column))
+    values = index.collection.catalog.values(ids, value_of(index.labels, column))
     groups = numbered(values)
     return Grouping(column, groups, int((groups < 0).sum()))
 
 
 def _by_night(index: Host, ids: Sequence[str], site: str) -> Grouping:
-    places = _values(index, ids, value_of(index.labels, site))
-    nights = [night_of(time) for time in _values(index, ids, '"time"')]
+    places = index.collection.catalog.values(ids, value_of(index.labels, site))
+    nights = [night_of(time) for time in index.collection.catalog.values(ids, '"time"')]
     groups = numbered(
         (place, night) if place is not None and night is not None else None
         for place, night in zip(places, nights, strict=True)
@@ -113,10 +113,3 @@ def night_of(time: str | None) -> date | None:
     except ValueError:
         return None
     return read.date() if len(time or "") <= len("2024-06-01") else (read - _NOON).date()
-
-
-def _values(index: Host, ids: Sequence[str], expression: str) -> list[str | None]:
-    """A column of the catalog for these specimens; None for what is empty."""
-    found = index.collection.catalog.query(f"SELECT id, {expression} FROM specimen")
-    of = {specimen: value or None for specimen, value in found.rows}
-    return [of.get(specimen) for specimen in ids]

@@ -237,6 +237,18 @@ def _real(folder: str) -> str:
     return os.path.realpath(folder)
 
 
+def see_column(columns: Sequence[str], name: str) -> str:
+    """The name of a label column, as it was given.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in columns:
+        known = ", ".join(columns) or "none yet: `morphoindex add PHOTOS --labels …` gives them"
+        raise UsageError(f"there is no label column {name!r}; there are {known}")
+    return name
+
+
 def telling(columns: Iterable[str]) -> str | None:
     """The column that says most: the lowest rank there is, else the first: `["site", "family"]` -> `"family"`."""
     there = list(columns)

@@ -13,7 +13,7 @@ from morphoindex.indexer.duplicate_results import Comparing
 from morphoindex.indexer.duplicates import duplicate_groups
 from morphoindex.indexer.encounters import any_times, encounter_groups
 from morphoindex.indexer.host import Host, place
-from morphoindex.indexer.labels import telling
+from morphoindex.indexer.labels import see_column, telling
 from morphoindex.indexer.sampling_results import Balance, Quality, SampleResult, Selected
 from morphoindex.indexer.selection.quality import distance_to_nearest, evenness
 from morphoindex.indexer.selection.sampling import STRATEGIES, Strategy
@@ -82,14 +82,12 @@ def _checked(index: Host, n: int, strategy: Strategy, by: str | None, seed: int)
         raise UsageError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
     if seed < 0:
         raise UsageError(f"seed {seed}: at least 0")
-    known = ", ".join(index.labels) or "none yet: give them with `add --labels`"
-    if by is not None and by not in index.labels:
-        raise UsageError(f"there is no label column {by!r}; there are {known}")
-    if strategy == "stratified" and by is None:
-        by = telling(index.labels)
-        if by is None:
-            raise UsageError(f"stratified goes by a label column; there are {known}")
-    return by
+    if by is not None:
+        return see_column(index.labels, by)
+    column = telling(index.labels) if strategy == "stratified" else None
+    if strategy == "stratified" and column is None:
+        raise UsageError("stratified goes by a label column; there are none yet: give them with `add --labels`")
+    return column
 
 
 class _Values:

@@ -11,7 +11,7 @@ import numpy as np
 from morphoindex.errors import UsageError
 from morphoindex.indexer.encounters import any_times, encounters_by_specimen, refresh
 from morphoindex.indexer.host import Host, place
-from morphoindex.indexer.labels import ASSIGNED, DERIVED, ENCOUNTER, RANKS, telling
+from morphoindex.indexer.labels import ASSIGNED, DERIVED, ENCOUNTER, RANKS, see_column, telling
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.table_files import Kind, Sheet
@@ -139,10 +139,7 @@ def chosen_label(index: Host, by: str | None) -> str:
     column = by or telling(index.labels)
     if column is None:
         raise UsageError("no specimen has a label: give them with `morphoindex add --labels`")
-    if column not in index.labels:
-        known = ", ".join(index.labels) or "none yet: give them with `add --labels`"
-        raise UsageError(f"there is no label column {column!r}; there are {known}")
-    return column
+    return see_column(index.labels, column)
 
 
 def present_paths(index: Host, specimen: Specimen) -> list[str]:
