@@ -1,6 +1,7 @@
 # make demo     set up, draw a sample collection, and run the main job on it
 # make test     set up, and run the tests
 # make check    ruff, mypy, import-linter
+# make fuzz     the property tests, with other examples every time
 # PYTHON=python3.12 picks the interpreter, RUNTIME=gpu installs onnxruntime-gpu, EXTRAS=,train adds torch for training.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ RUN := $(VENV)/.run-$(KIND)
 DEV := $(VENV)/.dev-$(KIND)
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format benchmark clean
+.PHONY: demo test check fuzz format clean
 
 demo: $(RUN)
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh demo
@@ -27,6 +28,9 @@ check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(DEV)
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=random $(PYTEST)
 
 format: $(DEV)
 	$(BIN)/ruff check --fix .

@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from hypothesis import settings
 from PIL import Image, ImageDraw
 
 import morphoindex
+
+settings.register_profile("repeatable", derandomize=True)  # the same examples every time: a change is judged by them
+settings.register_profile("random")  # others every time: `make fuzz`
+settings.load_profile("repeatable")
 
 _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 << 30 and "TMPDIR" not in os.environ:
