@@ -270,14 +270,6 @@ def test_check_and_rebuild(here: Cli) -> None:
     assert "Clean: 24 specimens, 24 paths" in here("check").stdout
 
 
-def test_check_names_files_that_are_gone(tmp_path: Path) -> None:
-    cli = Cli(tmp_path)
-    draw(tmp_path / "a.png", 1)
-    cli("add", ".")
-    (tmp_path / "a.png").unlink()
-    assert f"{tmp_path / 'a.png'} is not there any more" in cli("check", "--files", code=1).stdout
-
-
 def test_add_in_a_folder_below_says_whose_index_it_is(cli: Cli, tmp_path: Path) -> None:
     draw(tmp_path / "a.png", 1)
     assert "goes into the index of" not in cli("add", ".").stderr

@@ -291,8 +291,8 @@ def test_files_that_are_gone_or_changed_are_left_out_and_said(here: tiny.Cli) ->
     tiny.photo(here.folder / "photos/kind2/2.png", 7, 7)
     os.utime(here.folder / "photos/kind3/3.png", (1, 1))  # touched, and the same
     done = here("sample", "-n", "24", "--out", "subset", code=1)
-    assert "kind1/1.png is gone" in done.stderr
-    assert "kind2/2.png has other content" in done.stderr
+    assert "kind1/1.png: it is not there any more" in done.stderr
+    assert "kind2/2.png: it shows something else now" in done.stderr
     assert "2 files of the sample could not be handed out" in done.stderr
     assert len(rows(here.folder / "subset")) == 22 == len(pictures(here.folder / "subset"))
     assert sorted(row["source"] for row in rows(here.folder / "subset"))[0].endswith("kind0/1.png")

@@ -147,6 +147,15 @@ def ingest(shared: Shared, format_: str | None, out: Path | None) -> None:
 
 
 @report.command()
+@_to_a_file(_FORMATS, "missing.FORMAT here")
+@click.option("--content", is_flag=True, help="Read every photograph, and compare its content. Takes long.")
+@shared
+def missing(shared: Shared, format_: str | None, out: Path | None, content: bool) -> None:
+    """One row a photograph that is not where or not as it was: deleted, moved, changed. See `check --files`."""
+    _table(shared, "missing", format_, out, content=content)
+
+
+@report.command()
 @_to_a_file(_FORMATS, "metrics.FORMAT here")
 @_methods("The clusters by this method beside those of the index; repeatable.")
 @click.option("--labels", metavar="COLUMN", help="The label column to compare with. Default: the lowest rank.")

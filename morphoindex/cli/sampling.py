@@ -116,7 +116,7 @@ def _remark_files(shared: Shared, written: WrittenSample) -> None:
     if written.before:
         shared.remark(f"{render.count(written.before, 'file')} of the sample lay there already")
     for one in written.missing[:_NAMED]:
-        shared.remark(f"left out: {render.short(one.path)} {one.reason}")
+        shared.remark(f"left out: {render.short(one.path)}: {one.reason}")
     if written.missing:
         more = f"{render.count(len(written.missing), 'file')} of the sample could not be handed out"
         shared.remark(f"{more}. `morphoindex add` their folders, then sample into a new folder")

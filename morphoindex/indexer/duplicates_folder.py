@@ -22,6 +22,7 @@ from morphoindex.indexer.picture_folder import in_words
 from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.safe_names import safe_name, with_key
 from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.still_shown import trouble_with
 
 How = Literal["copy", "link", "move"]
 TABLE = "duplicates.csv"
@@ -58,7 +59,7 @@ def hand_over(index: Host, found: DedupResult, out: Path, how: How, dry_run: boo
                 if how == "move" and not dry_run and not os.path.lexists(from_text(task.one.path)):
                     _close(index, task)  # a kill came just before that
                 continue
-            trouble = _trouble(from_text(task.one.path), specimens.get(task.one.id))
+            trouble = _trouble_with(task.one.path, specimens.get(task.one.id))
             if trouble:
                 missing.append(Refusal(task.one.path, trouble))
                 continue
@@ -176,18 +177,9 @@ def _free_name(path: str, taken: set[str]) -> str:
     return next(wish for wish in wishes if wish.casefold() not in taken)
 
 
-def _trouble(path: str, specimen: Specimen | None) -> str:
-    """Why a file is not the one that was compared; empty where it is."""
+def _trouble_with(path: str, specimen: Specimen | None) -> str:
+    """Why a file is not the one that was compared; empty where it is. It is read, as it may be moved away."""
     if specimen is None:
-        return "no longer in the index"
-    try:
-        if not specimen.sha256:
-            os.stat(path)
-            return ""
-        with open(path, "rb") as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == specimen.sha256
-        return "" if same else "shows something else now: `morphoindex add` takes note of that"
-    except (FileNotFoundError, NotADirectoryError):
-        return "is not there any more"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return "it is no longer in the index"
+    trouble = trouble_with(from_text(path), None, None, specimen.sha256, "always")
+    return trouble.words if trouble else ""

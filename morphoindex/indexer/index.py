@@ -273,11 +273,23 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
 
     # -- upkeep --------------------------------------------------------------------------------------------------
 
-    def check(self, files: bool = False) -> CheckResult:
-        """Compare the catalog with the store and the journal; with `files`, the paths with the disk too."""
+    def check(
+        self,
+        files: bool = False,
+        *,
+        content: bool = False,
+        report: Callable[[int, int], None] = lambda done, total: None,
+    ) -> CheckResult:
+        """Compare the catalog with the store and the journal.
+
+        Args:
+            files: also look whether every photograph is where it was, with the size and time that it had.
+            content: also read every photograph, and see that it is the same; this takes as long as reading them takes.
+            report: told how many photographs of how many were looked at.
+        """
         from morphoindex.indexer.inventory import check
 
-        return check(self._session, files)
+        return check(self._session, files, content, report)
 
     def rebuild(self) -> int:
         """Make the catalog again from the store and the journal; returns the number of specimens."""

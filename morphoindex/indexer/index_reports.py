@@ -37,12 +37,13 @@ class ReportMethods:
         by: str | None = None,
         seed: int = 0,
         suggestions: bool = False,
+        content: bool = False,
     ) -> Table:
         """The rows of a report that is a table; see `report`.
 
         Args:
-            kind: "assignments", "clusters", "species", "ingest", "metrics".
-            methods, coordinates, by, seed, suggestions: as for `report`.
+            kind: "assignments", "clusters", "species", "ingest", "missing", "metrics".
+            methods, coordinates, by, seed, suggestions, content: as for `report`.
 
         Raises:
             UsageError: there is no such table, method, label column or coordinates.
@@ -51,7 +52,7 @@ class ReportMethods:
         from morphoindex.indexer.table_files import rows_of
 
         session = self._session
-        sheet = table(session, kind, Wish(methods, coordinates, by, seed, suggestions), session.say)
+        sheet = table(session, kind, Wish(methods, coordinates, by, seed, suggestions, content), session.say)
         return Table(tuple(sheet.columns), tuple(rows_of(sheet)))
 
     def report(
@@ -66,12 +67,14 @@ class ReportMethods:
         by: str | None = None,
         seed: int = 0,
         suggestions: bool = False,
+        content: bool = False,
     ) -> ReportWritten:
         """Write a report to a file, and beside it how it was made.
 
         Args:
             kind: "assignments" (a row a path), "clusters", "species" (a row a value of a label column), "ingest" (a row
-                for every path ever seen), "metrics" (see `evaluate`), or "embeddings".
+                for every path ever seen), "missing" (a row a photograph that is not where or not as it was), "metrics"
+                (see `evaluate`), or "embeddings".
             format: "csv", "parquet", "json", "xlsx"; for embeddings "npz", "parquet", "json", "pkl"; by default that of
                 the ending of `out`.
             out: the file, replaced if it is there; by default one here that is called like the report, of assignments
@@ -83,6 +86,7 @@ class ReportMethods:
             by: of species and metrics, the label column; by default the one that says most.
             seed: of coordinates.
             suggestions: of assignments, columns with the cluster suggested for what is in none, and its probability.
+            content: of missing photographs, read those that are there, and see whether they are the same.
 
         Raises:
             UsageError: kind and format do not go together, the file cannot be written, or there is no such encoder,
@@ -91,7 +95,7 @@ class ReportMethods:
         from morphoindex.indexer.reports.files import Wish, write_report
 
         with self._session.looking_with(encoder):
-            wish = Wish(methods, coordinates, by, seed, suggestions)
+            wish = Wish(methods, coordinates, by, seed, suggestions, content)
             return write_report(
                 self._session, kind, format, Path(out) if out is not None else None, wish, self._session.say
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 
 from morphoindex.indexer import encounters, upkeep
+from morphoindex.indexer.missing import missing
 from morphoindex.indexer.results import CheckResult, EncoderStatus, HeldEncoder, Status
 from morphoindex.indexer.session import Session
 
@@ -50,14 +52,18 @@ def held(session: Session) -> tuple[HeldEncoder, ...]:
     return tuple(found)
 
 
-def check(session: Session, files: bool) -> CheckResult:
+def check(session: Session, files: bool, content: bool, report: Callable[[int, int], None]) -> CheckResult:
     """Compare the parts of the index; see `Index.check`."""
+    look = files or content
     if not session.settings.encoders:
-        return CheckResult(True, 0, 0, 0, (), ())
-    found = upkeep.check(session.collection, session.journal, session.roots, files)
+        return CheckResult(True, 0, 0, 0, (), (), () if look else None)
+    found = upkeep.check(session.collection, session.journal, session.roots)
     problems = [*found.problems]
     for entry in session.settings.encoders:
         with session.working_with(entry):
             problems += upkeep.check_vectors(session.collection, entry)
     problems += encounters.problems(session)
-    return CheckResult(not problems, found.specimens, found.paths, found.runs, tuple(problems), held(session))
+    encoders = held(session)
+    gone = tuple(missing(session, content, report)) if look else None
+    clean = not problems and not gone
+    return CheckResult(clean, found.specimens, found.paths, found.runs, tuple(problems), encoders, gone)

@@ -27,7 +27,8 @@ from morphoindex.indexer.paths import from_text, to_text
 from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.safe_names import safe_name
 from morphoindex.indexer.settings import write_whole
-from morphoindex.indexer.specimen import FileRecord, Specimen
+from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.still_shown import trouble_with
 
 Files = Literal["copy", "link", "none"]
 MANIFEST = "manifest.csv"
@@ -59,10 +60,10 @@ def source_of(index: Host, specimen: Specimen) -> tuple[str | None, str | None]:
     first: tuple[str | None, str | None] = None, None
     for record in specimen.paths:
         path = index.roots.join(*record.key)
-        trouble = _trouble(path, record, specimen.sha256)
-        if trouble is None:
+        trouble = trouble_with(path, record.size, record.mtime_ns, specimen.sha256, "if touched")
+        if trouble is None or trouble.state == "touched":  # its content is not known then
             return path, None
-        first = first if first[0] else (path, trouble)
+        first = first if first[0] else (path, trouble.words)
     return first
 
 
@@ -195,20 +196,6 @@ def in_words(error: OSError, linking: bool) -> str:
     if linking and error.errno in (errno.EXDEV, errno.EPERM, errno.ENOTSUP):
         return "hard links do not reach from the photographs to this folder, which is on another disk: have them copied"
     return f"{error.strerror}: {to_text(os.fsdecode(error.filename))}" if error.filename else str(error.strerror)
-
-
-def _trouble(path: str, record: FileRecord, sha256: str) -> str | None:
-    try:
-        status = os.stat(path)
-        if not sha256 or (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns):
-            return None if os.access(path, os.R_OK) else "cannot be read: Permission denied"
-        with open(path, "rb") as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        return None if same else "has other content than when it was added"
-    except (FileNotFoundError, NotADirectoryError):
-        return "is gone"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
 
 
 def _read(path: Path) -> dict[str, Any]:

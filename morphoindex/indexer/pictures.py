@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,8 @@ from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.reading import read_file
 from morphoindex.indexer.record_file import RecordFile
 from morphoindex.indexer.results import Refusal
-from morphoindex.indexer.specimen import Specimen, content_id, point_id
+from morphoindex.indexer.specimen import Specimen, point_id
+from morphoindex.indexer.still_shown import CHANGED, GONE, shows
 
 if TYPE_CHECKING:
     from morphoindex.indexer.selection.matching import Match
@@ -194,11 +194,11 @@ def read_picture(
         path = index.roots.join(*record.key)
         try:
             content = read_file(path)
-            if one.sha256 and content_id(hashlib.sha256(content.data).hexdigest()) != one.id:
-                raise ImageRefused("it shows something else now: `morphoindex add` takes note of that")
+            if not shows(content.data, one):
+                raise ImageRefused(CHANGED.words)
             return make(decode(content.data, cover=cover).pixels)
         except ImageRefused as error:
-            reason = error.reason if os.path.lexists(path) else "it is not there any more"
+            reason = error.reason if os.path.lexists(path) else GONE.words
             refused = Refusal(to_text(path), reason) if number == 0 else refused
     return refused
 

@@ -24,6 +24,7 @@ from morphoindex.indexer.registry import Meant
 from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.specimen import FileRecord, Specimen
+from morphoindex.indexer.still_shown import CHANGED, GONE
 
 _LOOK_UP = 2048  # specimens that are fetched at once
 _COMMIT = 512  # vectors written at once; what a kill can cost is at most this much work
@@ -217,12 +218,12 @@ def _read(reader: Reader, bite: Sequence[tuple[Specimen, list[Candidate]]]) -> l
 def _trouble_with(specimen: Specimen, record: FileRecord, outcome: Outcome) -> str:
     """Why a file does not give the vector of its specimen; empty where it does."""
     if outcome.reason:
-        return outcome.reason if os.path.lexists(outcome.candidate.path) else "it is not there any more"
+        return outcome.reason if os.path.lexists(outcome.candidate.path) else GONE.words
     if specimen.sha256:
         same = outcome.id == specimen.id
     else:  # the vector came from elsewhere: all that is known of the file is what it was like then
         same = record.size is None or (record.size, record.mtime_ns) == (outcome.size, outcome.mtime_ns)
-    return "" if same else "it shows something else now: `morphoindex add` takes note of that"
+    return "" if same else CHANGED.words
 
 
 def _without_path(specimen: Specimen) -> Refusal:

@@ -10,6 +10,7 @@ from morphoindex.indexer.clustering.events import Event
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.cutting import Step
+    from morphoindex.indexer.missing_results import MissingPhotograph
 
 
 @dataclass(frozen=True)
@@ -185,9 +186,10 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What `check` compared, and every difference in words; `clean` where there is none.
+    """What `check` compared, and every difference in words; `clean` where there is none, and no photograph `missing`.
 
-    A specimen that lacks the vector of one of several `encoders` is no difference.
+    A specimen that lacks the vector of one of several `encoders` is no difference. `missing` are the photographs that
+    are not where or not as they were; None where nobody looked.
     """
 
     clean: bool
@@ -196,6 +198,7 @@ class CheckResult:
     runs: int
     problems: tuple[str, ...]
     encoders: tuple[HeldEncoder, ...] = ()
+    missing: tuple[MissingPhotograph, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _plan(
     wishes, found = [], []
     for one in chosen.selected:
         specimen = specimens.get(one.id)
-        found.append(source_of(index, specimen) if specimen else (one.path, "no longer in the index"))
+        found.append(source_of(index, specimen) if specimen else (one.path, "it is no longer in the index"))
         above = {"flat": "", "huggingface": f"{_IMAGES}/"}.get(layout)
         if above is None:
             above = f"{folder_of[one.labels.get(column or '') or None]}/"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,8 +22,8 @@ from morphoindex.indexer.vectors import VectorStore
 _SHOWN = 20  # differences of one kind that are listed one by one
 
 
-def check(collection: Collection, journal: Journal, roots: Roots, files: bool) -> CheckResult:
-    """Compare the catalog with the store and the journal; with `files`, the paths with the disk too."""
+def check(collection: Collection, journal: Journal, roots: Roots) -> CheckResult:
+    """Compare the catalog with the store and the journal."""
     fresh = Catalog(None)
     problems: list[str] = []
     specimens = 0
@@ -55,8 +54,6 @@ def check(collection: Collection, journal: Journal, roots: Roots, files: bool) -
         problems += _not_written_down(clusters, history, fresh.labels_used(), collection, unknown)
     finally:
         fresh.close()
-    if files:
-        problems += [f"{path} is not there any more" for path in _gone(owners, roots)]
     return CheckResult(not problems, specimens, len(owners), len(history.runs), tuple(problems))
 
 
@@ -131,7 +128,3 @@ def _differences(what: str, has: Counter[tuple[object, ...]], should: Counter[tu
             yield f"{what} {where}: {row}"
         if len(rows) > _SHOWN:
             yield f"… and {len(rows) - _SHOWN} more of {what} {where}"
-
-
-def _gone(owners: dict[tuple[str, str], str], roots: Roots) -> list[str]:
-    return [path for path in sorted(roots.join(*key) for key in owners) if not os.path.lexists(path)]

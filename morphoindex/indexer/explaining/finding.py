@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from morphoindex.indexer.lookup import resolve
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.reading import read_file
 from morphoindex.indexer.session import Session
-from morphoindex.indexer.specimen import content_id
+from morphoindex.indexer.still_shown import shows
 
 
 def look_at(
@@ -78,7 +77,7 @@ def _specimen(session: Session, asked: str) -> Photograph:
             data = read_file(path).data
         except ImageRefused:
             continue
-        if not specimen.sha256 or content_id(hashlib.sha256(data).hexdigest()) == specimen.id:
+        if shows(data, specimen):
             return Photograph(to_text(asked), path, data)
     raise UsageError(
         f"{specimen.id}: none of its files is where it was, so that nothing can be looked at; after `morphoindex add` "

@@ -23,7 +23,7 @@ from morphoindex.indexer.reports.runs import clustering_of
 from morphoindex.indexer.suggesting import suggested
 from morphoindex.indexer.table_files import FORMATS, Sheet, format_of, write_table
 
-KINDS = ("assignments", "clusters", "species", "ingest", "metrics", "embeddings")
+KINDS = ("assignments", "clusters", "species", "ingest", "missing", "metrics", "embeddings")
 NONE = "none"
 NOTHING = "nothing is in a cluster: `morphoindex cluster` groups what there is"
 _DIGITS = 6  # of a coordinate
@@ -41,6 +41,7 @@ class Wish:
         by: the label column of species and metrics.
         seed: of coordinates.
         suggestions: of assignments, where what is in no cluster may belong.
+        content: of missing photographs, read those that are there.
     """
 
     methods: Sequence[str] = ()
@@ -48,6 +49,7 @@ class Wish:
     by: str | None = None
     seed: int = 0
     suggestions: bool = False
+    content: bool = False
 
 
 def table(index: Host, kind: str, wish: Wish, say: Callable[[str], None]) -> Sheet:
@@ -58,14 +60,9 @@ def table(index: Host, kind: str, wish: Wish, say: Callable[[str], None]) -> She
     """
     if kind not in KINDS or kind == "embeddings":
         raise UsageError(f"there is no table {kind!r}; there are {', '.join(KINDS[:-1])}")
-    if wish.by is not None and kind not in ("species", "metrics"):
-        raise UsageError("a label column goes with species and metrics: the other tables have all of them")
-    if wish.methods and kind not in ("assignments", "metrics"):
-        raise UsageError("methods go with assignments and metrics: the other tables are of the clusters that are kept")
-    if wish.coordinates and kind != "assignments":
-        raise UsageError("coordinates go with assignments")
-    if wish.suggestions and kind != "assignments":
-        raise UsageError("suggestions go with assignments")
+    _see_together(kind, wish)
+    if kind == "missing":
+        return tables.missing_photographs(index, wish.content)
     if kind == "species":
         return tables.species(index, wish.by)
     if kind == "metrics":
@@ -76,6 +73,24 @@ def table(index: Host, kind: str, wish: Wish, say: Callable[[str], None]) -> She
         extras = (_suggested(index) if wish.suggestions else {}) | _labels(index, wish.methods, say)
         return tables.assignments(index, extras | _coordinates(index, wish.coordinates or (), wish.seed, say))
     return tables.TABLES[kind](index)
+
+
+def _see_together(kind: str, wish: Wish) -> None:
+    """See that a table can have what was wished for.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if wish.by is not None and kind not in ("species", "metrics"):
+        raise UsageError("a label column goes with species and metrics: the other tables have all of them")
+    if wish.methods and kind not in ("assignments", "metrics"):
+        raise UsageError("methods go with assignments and metrics: the other tables are of the clusters that are kept")
+    if wish.coordinates and kind != "assignments":
+        raise UsageError("coordinates go with assignments")
+    if wish.suggestions and kind != "assignments":
+        raise UsageError("suggestions go with assignments")
+    if wish.content and kind != "missing":
+        raise UsageError("content goes with missing")
 
 
 def default_file(kind: str, format: str) -> Path:
@@ -112,10 +127,10 @@ def write_report(
             remarks.append(NOTHING)
         if written.cut:
             remarks.append(f"texts longer than a cell of Excel takes were cut: {written.cut:,}")
+    entry = None if kind in ("ingest", "missing") else index.entry
     told_in = write_provenance(
-        out, f"report {kind}", _parameters(format, wish, kind), None if kind == "ingest" else index.entry, rows=rows,
-        clustering=clustering_of(index),
-    )  # fmt: skip
+        out, f"report {kind}", _parameters(format, wish, kind), entry, rows=rows, clustering=clustering_of(index)
+    )
     return ReportWritten(kind, format, to_text(str(out)), to_text(str(told_in)), rows, tuple(remarks))
 
 
@@ -128,6 +143,8 @@ def _parameters(format: str, wish: Wish, kind: str) -> dict[str, Any]:
         }  # fmt: skip
     if kind == "metrics":
         more = {"methods": list(wish.methods)}
+    if kind == "missing":
+        more = {"content": wish.content}
     return {"format": format, **more, **({"by": wish.by} if wish.by else {})}
 
 

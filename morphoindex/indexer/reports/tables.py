@@ -12,6 +12,7 @@ from morphoindex.errors import UsageError
 from morphoindex.indexer.encounters import any_times, encounters_by_specimen, refresh
 from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.labels import ASSIGNED, DERIVED, ENCOUNTER, RANKS, see_column, telling
+from morphoindex.indexer.missing import missing
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.table_files import Kind, Sheet
@@ -123,6 +124,13 @@ def ingest(index: Host) -> Sheet:
     found = index.collection.catalog.query(f"SELECT root, {', '.join(columns)} FROM paths ORDER BY root, path")
     rows = ([to_text(index.roots.join(root, path)), *rest] for root, path, *rest in found.rows)
     return Sheet(columns, rows, {"size": "integer", "mtime_ns": "integer"}, ("path",), "ingest")
+
+
+def missing_photographs(index: Host, content: bool = False) -> Sheet:
+    """One row a photograph that is not where or not as it was, or a folder of which nothing is there."""
+    columns = ["path", "state", "reason", "id", "elsewhere", "photographs"]
+    rows = [[getattr(one, column) for column in columns] for one in missing(index, content)]
+    return Sheet(columns, rows, {"elsewhere": "boolean", "photographs": "integer"}, name="missing")
 
 
 TABLES: Mapping[str, Callable[[Host], Sheet]] = {
