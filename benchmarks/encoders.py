@@ -1,6 +1,6 @@
 """What an encoder costs: in ONNX, in int8, in torch, and in torch as scripts have it.
 
-    python benchmarks/encoders.py [--rounds N] [--networks resnet18 vit-s]
+    python benchmarks/encoders.py [--rounds N] [--networks resnet18 vit-s] [--provider cuda] [--photos FOLDER]
 
 Random weights: they do not matter for speed. Side by side in one process, in turn, each with one thread, since `add`
 runs one a core; pixels in, vectors out:
@@ -10,14 +10,19 @@ runs one a core; pixels in, vectors out:
   loop      torch as scripts have it: open, transform with the framework's own steps, one image at a time
 Printed: images a second, the median of the rounds, and the medians of the ratios to torch at the same batch size.
 Where ONNX Runtime has CUDA, `--provider cuda` runs the files there; the machine's name belongs beside the figures.
+
+With `--photos` also from file to vector, as `add` reads and embeds them, on all cores: in fp32, on a card in fp16; and
+the reading alone, which a card has to wait for.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +34,12 @@ from morphoindex.exporters import dino, resnet
 from morphoindex.exporters.contract import EncoderRecord, serialised, wrap
 from morphoindex.exporters.judging import drawn_photographs
 from morphoindex.exporters.onnx_export import from_torch
-from morphoindex.exporters.precision import quantise
+from morphoindex.exporters.precision import halve, quantise
 from morphoindex.exporters.preparation import IMAGENET_DEVIATION, IMAGENET_MEAN, Preparation, in_bytes
+from morphoindex.indexer.cores import usable_cores
+from morphoindex.indexer.discovery import Found, discover
 from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.reading import Candidate, Reader, read_file
 
 BATCHES = (1, 16)
 PREPARATION = Preparation(224, 224, "squash", "bilinear", 0, *in_bytes(IMAGENET_MEAN, IMAGENET_DEVIATION))
@@ -94,11 +102,40 @@ def compare(network: torch.nn.Module, files: dict[str, Encoder], batch: int, rou
     return seconds
 
 
+def from_files(network: torch.nn.Module, photos: Path, provider: str | None, rounds: int) -> None:
+    """Print images a second: read and decoded; and embedded as well."""
+    material = from_torch(network, PREPARATION)
+    card = provider not in (None, "cpu")
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "encoder.onnx"
+        made = halve(material.network) if card else material.network
+        path.write_bytes(serialised(wrap(made, PREPARATION, EncoderRecord("encoder", "random weights"))))
+        encoder = Encoder(path, usable_cores(), provider)
+    reader = Reader(encoder)
+    candidates = [Candidate(found.path, "", "") for found in discover([str(photos)]) if isinstance(found, Found)]
+    bites = [candidates[start : start + encoder.batch] for start in range(0, len(candidates), encoder.batch)]
+
+    def read(bite: list[Candidate]) -> None:
+        for candidate in bite:
+            content = read_file(candidate.path)
+            reader.decode(content.data, hashlib.sha256(content.data).hexdigest())
+
+    ways = {"read": read, "read and embedded": lambda bite: reader.outcomes(bite, frozenset())}
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for _ in range(rounds):
+            for way, work in ways.items():
+                start = time.perf_counter()
+                list(pool.map(work, bites))
+                rate = len(candidates) / (time.perf_counter() - start)
+                print(f"{len(candidates):,} photographs {way}: {rate:,.0f} a second on {encoder.place}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--networks", nargs="+", default=["resnet18", "vit-s"], choices=["resnet18", "vit-s"])
     parser.add_argument("--provider", help="of the files; torch stays on the CPU")
+    parser.add_argument("--photos", type=Path, help="a folder of photographs")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print("| network | batch | way | images/s | times torch |\n|---|---|---|---|---|")
@@ -112,6 +149,8 @@ def main() -> None:
                 for way, taken in seconds.items():
                     ratio = np.median(np.array(seconds["torch"]) / np.array(taken))
                     print(f"| {name} | {batch} | {way} | {batch / np.median(taken):.1f} | {ratio:.2f} |", flush=True)
+        if arguments.photos:
+            from_files(network, arguments.photos, arguments.provider, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def check(ctx: click.Context, shared: Shared, name: str) -> None:
 @click.option("--provider", metavar="P", help="cpu, cuda, tensorrt. Default: CUDA where it is there, else the CPU.")
 @shared
 def bench(shared: Shared, name: str, provider: str | None) -> None:
-    """How many images a second it embeds on this machine, one by one and in batches of 16.
+    """How many images a second it embeds on this machine, one by one, in batches of 16, and on a card in large ones.
 
     Inference alone, as `add` runs it: one thread for each worker, of which there are as many as cores.
     """
@@ -108,5 +108,6 @@ def _described(encoder: Any) -> dict[str, Any]:
     info = encoder.info
     return {
         "name": info.name, "fingerprint": info.fingerprint, "dim": info.dim, "width": info.width, "height": info.height,
-        "fit": info.fit, "resampling": info.resampling, "provider": encoder.provider, **info.about,
+        "fit": info.fit, "resampling": info.resampling, "provider": encoder.provider, "runs_on": encoder.place,
+        **info.about,
     }  # fmt: skip

@@ -30,6 +30,8 @@ class Rates:
 def rates(path: Path, provider: str | None = None) -> Rates:
     """Measure an encoder on noise, with as many workers as cores, for a second and a half each.
 
+    On a graphics card also in batches as large as `add` has them there.
+
     Args:
         path: the file.
         provider: as `Encoder` takes it.
@@ -40,12 +42,13 @@ def rates(path: Path, provider: str | None = None) -> Rates:
     """
     workers = usable_cores()
     encoder = Encoder(path, workers, provider)
-    shape = (max(BATCHES), encoder.info.height, encoder.info.width, 3)
+    batches = sorted({*BATCHES, *([] if encoder.provider == "CPUExecutionProvider" else [encoder.batch])})
+    shape = (batches[-1], encoder.info.height, encoder.info.width, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     with ThreadPoolExecutor(workers) as pool:
         return Rates(
             encoder.info.name, encoder.provider, workers,
-            {batch: _rate(encoder, pixels[:batch], pool, workers) for batch in BATCHES},
+            {batch: _rate(encoder, pixels[:batch], pool, workers) for batch in batches},
         )  # fmt: skip
 
 

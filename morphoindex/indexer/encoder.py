@@ -14,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.errors import EncoderError, EncoderInvalid, RuntimeMissing, UsageError
+from morphoindex.indexer.accelerator import WAYS, Ways, engine_folder, load_libraries
 from morphoindex.indexer.images import Fit, Resampling, fit
 from morphoindex.indexer.onnx_graph import with_outputs
 
 DEFAULT = "insect-128"
 PROVIDER = "MORPHOINDEX_PROVIDER"
-_PROVIDERS = {
-    "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider", "cpu": "CPUExecutionProvider"
-}  # fmt: skip
-_MEMORY = 256 << 20  # bytes of activations that the batches of all workers together may take
+_CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+_PROVIDERS = {"cuda": _CUDA, "tensorrt": _TENSORRT, "cpu": _CPU}
 _ACTIVATIONS = 20  # times the input, as float32: what a convolutional network holds at its widest
-_MOST = {"CPUExecutionProvider": 32, "CUDAExecutionProvider": 256, "TensorrtExecutionProvider": 256}
-_MEMORY_ON_CARD = 4 << 30  # the same of a graphics card, which all workers share
+_MEMORY, _MOST = 256 << 20, 32  # bytes of activations that all batches under way may take, and images in one
+_MEMORY_ON_CARD, _MOST_ON_CARD = 4 << 30, 256  # the same of a graphics card
+_UNKNOWN = "there is no card, or its driver is too old"
+_NO_TENSORRT = "TensorRT is not installed, or not the version that this onnxruntime wants"
+_SILENT = 4  # severity below which the runtime does not log
 
 
 @dataclass(frozen=True)
@@ -76,28 +78,28 @@ class Encoder:
         runtime, provider = _runtime(), provider or os.environ.get(PROVIDER)
         content = _read(path)
         providers = _choose_providers(runtime, provider)
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        try:
-            self._session = runtime.InferenceSession(with_outputs(content, inside), options, providers=providers)
-        except Exception as error:  # onnxruntime raises a dozen classes that share no base
-            raise EncoderInvalid(f"{path.name} is not an ONNX file that runs here: {_brief(error)}") from error
+        self._session, why = _start(runtime, path, with_outputs(content, inside), providers)
         self.provider: str = self._session.get_providers()[0]
-        if provider is not None and self.provider != providers[0]:
-            raise UsageError(f"{providers[0]} is installed but does not start here; this machine runs {self.provider}")
+        self._passed_over = f", since {providers[0]} does not start: {why}" if self.provider != providers[0] else ""
+        if provider is not None and self._passed_over:
+            raise UsageError(f"{providers[0]} is installed but does not start here: {why}")
         self.info = _describe(path, content, self._session)
         self._inside = tuple(inside)
+        on_card = self.provider != _CPU
         floats = self.info.height * self.info.width * 3 * 4 * _ACTIVATIONS
-        memory = _MEMORY if self.provider == "CPUExecutionProvider" else _MEMORY_ON_CARD
-        self.batch = int(np.clip(memory // (floats * max(workers, 1)), 1, _MOST.get(self.provider, 32)))
+        memory, sharing = (_MEMORY_ON_CARD, WAYS) if on_card else (_MEMORY, max(workers, 1))
+        self.batch = int(np.clip(memory // (floats * sharing), 1, _MOST_ON_CARD if on_card else _MOST))
+        self._ways: Ways | None = None
+        if on_card:
+            shape = (self.batch, self.info.height, self.info.width, 3)
+            self._ways = Ways(shape, getattr(runtime, "cuda_version", None) or "")
 
     @property
     def place(self) -> str:
         """Where it runs, in words."""
         names = {"cpu": "the CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
-        return next((names[short] for short, name in _PROVIDERS.items() if name == self.provider), self.provider)
+        place = next((names[short] for short, name in _PROVIDERS.items() if name == self.provider), self.provider)
+        return place + self._passed_over
 
     def fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring a photograph [H, W, 3] to the encoder's own size, with its own filter."""
@@ -132,13 +134,19 @@ class Encoder:
             EncoderError: the runtime failed.
         """
         try:
-            binding = self._session.io_binding()  # results stay on the card until all of them are there
-            binding.bind_cpu_input("pixels", np.ascontiguousarray(pixels))
-            binding.bind_output("embedding")
-            self._session.run_with_iobinding(binding)
-            return cast("NDArray[np.float32]", binding.copy_outputs_to_cpu()[0])
+            if self._ways is None:
+                return self._bound(np.ascontiguousarray(pixels))
+            with self._ways.taken(pixels) as there:
+                return self._bound(there)
         except Exception as error:  # see above
             raise EncoderError(f"{self.info.name} failed: {_brief(error)}") from error
+
+    def _bound(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        binding = self._session.io_binding()
+        binding.bind_cpu_input("pixels", pixels)
+        binding.bind_output("embedding")
+        self._session.run_with_iobinding(binding)
+        return cast("NDArray[np.float32]", binding.copy_outputs_to_cpu()[0])
 
     def look_inside(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.generic]]:
         """The values inside the graph that were named when it was opened, of photographs [n, height, width, 3].
@@ -198,12 +206,35 @@ def _runtime() -> Any:
 def _choose_providers(runtime: Any, wanted: str | None) -> list[str]:
     """The one that is wanted, and what runs the operators that it has not."""
     there = runtime.get_available_providers()
-    cuda, cpu = _PROVIDERS["cuda"], _PROVIDERS["cpu"]
-    first = (cuda if cuda in there else cpu) if wanted is None else _PROVIDERS.get(wanted.lower(), wanted)
+    first = (_CUDA if _CUDA in there else _CPU) if wanted is None else _PROVIDERS.get(wanted.lower(), wanted)
     if first not in there:
-        hint = ": `pip install 'morphoindex[gpu]'` instead of `morphoindex[cpu]` brings CUDA" if first == cuda else ""
+        hint = ": `pip install 'morphoindex[gpu]'` instead of `morphoindex[cpu]` brings CUDA" if first == _CUDA else ""
         raise UsageError(f"{first} is not there; this onnxruntime has {', '.join(there)}{hint}")
-    return [first, *(name for name in (cuda, cpu) if name in there and name != first and first != cpu)]
+    return [first, *(name for name in (_CUDA, _CPU) if name in there and name != first and first != _CPU)]
+
+
+def _start(runtime: Any, path: Path, content: bytes, providers: list[str]) -> tuple[Any, str]:
+    """A session on the first provider that starts; and, where that is not the first, why, as far as it can be told."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _SILENT
+    why = ""
+    if {_CUDA, _TENSORRT} & set(providers):
+        runtime.set_default_logger_severity(_SILENT)  # what does not start is said once, by us
+        why = load_libraries(runtime)
+    cached = {
+        "trt_engine_cache_enable": True, "trt_timing_cache_enable": True, "trt_engine_cache_path": str(engine_folder())
+    }  # fmt: skip
+    while True:
+        chosen = [(name, cached if name == _TENSORRT else {}) for name in providers]
+        try:
+            return runtime.InferenceSession(content, options, providers=chosen, enable_fallback=0), why or _UNKNOWN
+        except Exception as error:  # onnxruntime raises a dozen classes that share no base
+            if len(providers) == 1:
+                raise EncoderInvalid(f"{path.name} is not an ONNX file that runs here: {_brief(error)}") from error
+            why = why or (_NO_TENSORRT if providers[0] == _TENSORRT else _brief(error))
+            providers = providers[1:]
 
 
 def _read(path: Path) -> bytes:
