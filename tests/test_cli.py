@@ -32,7 +32,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 def test_every_command_has_help_and_json(here: Cli, command: str) -> None:
     shown = here(command, "--help").stdout
     assert shown.startswith(f"Usage: morphoindex {command}")
-    if command not in ("encoder", "clusters"):
+    if command not in ("encoder", "clusters", "labels"):
         assert "--json" in shown
         assert "--quiet" in shown
         assert "--wait" in shown
@@ -56,7 +56,7 @@ def test_add_json(tmp_path: Path) -> None:
     answer = json.loads(cli.fresh("add", "photos", "--json", code=1).stdout)
     assert list(answer) == [
         "added", "known", "moved", "refused", "specimens", "seconds", "images_per_second", "changed", "gone",
-        "labels_unused", "not_clustered", "not_captured", "captures_unused",
+        "labels", "not_clustered", "not_captured", "captures_unused",
     ]  # fmt: skip
     assert (answer["added"], answer["known"], answer["moved"], answer["specimens"]) == (1, 0, 0, 1)
     assert answer["refused"] == [{"path": str(tmp_path / "photos/b.jpg"), "reason": "empty file"}]

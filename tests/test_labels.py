@@ -154,10 +154,15 @@ def test_how_a_table_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # --- labels in the index ---------------------------------------------------------------------------------------------
 
 
-def test_rows_that_meet_no_file_are_counted(index: morphoindex.Index, photos: Path, tmp_path: Path) -> None:
+def test_rows_that_meet_no_file_and_files_without_a_row_are_told(
+    index: morphoindex.Index, photos: Path, tmp_path: Path
+) -> None:
     (photos / "labels.csv").write_text("path,species\nkind0/0.png,A\nkind0/gone.png,B\nnope/1.png,C\n")
     result = index.add(photos, labels=str(photos / "labels.csv"))
-    assert (result.added, result.labels_unused) == (24, 2)
+    assert result.added == 24
+    assert result.labels is not None
+    assert result.labels.unused == ("kind0/gone.png", "nope/1.png")
+    assert (result.labels.first, result.labels.without) == (1, 23)
     assert labels_by_path(index, photos)["kind0/0.png"] == {"species": "A"}
     assert labels_by_path(index, photos)["kind0/1.png"] == {}
 

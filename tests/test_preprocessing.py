@@ -321,7 +321,9 @@ def test_pictures_go_into_an_index_with_labels_and_times(tmp_path: Path) -> None
         encoder = str(tiny.encoder(tmp_path / "one.onnx", "one"))
         added = index.add(out, labels=str(out / "labels.csv"), metadata=str(out / "manifest.csv"), encoder=encoder)
         found = index.sql('SELECT species, "time" FROM specimens ORDER BY species').rows
-        assert (added.added, added.refused, added.labels_unused) == (2, (), 0)
+        assert (added.added, added.refused) == (2, ())
+        assert added.labels is not None
+        assert added.labels.unused == ()
         assert [*found] == [("bee", "2024-05-01T12:30:00"), ("fly", None)]
         assert index.add(tmp_path, dry_run=True).added == 2  # the raw ones: pictures made of them are passed over
 

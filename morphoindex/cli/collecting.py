@@ -93,7 +93,7 @@ def init(shared: Shared, encoder: str | None, qdrant_url: str | None) -> None:
     help="Take vectors made elsewhere: npz or parquet with ids, embeddings, perhaps paths and labels.",
 )
 @click.option("--max-megapixels", default=200.0, show_default=True, help="Refuse larger photographs.")
-@click.option("--dry-run", is_flag=True, help="Only count what would be read.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be read, and which labels would change.")
 @shared
 @click.pass_context
 def add(
@@ -144,6 +144,7 @@ def _add_embeddings(shared: Shared, path: Path, encoder: str | None) -> AddResul
 
 def _render_added(result: AddResult, dry_run: bool, labels: str | None) -> None:
     from morphoindex.cli import render
+    from morphoindex.cli.labels import given
 
     counts = ", ".join(
         words
@@ -159,6 +160,8 @@ def _render_added(result: AddResult, dry_run: bool, labels: str | None) -> None:
     aside = f" ({counts})" if counts else ""
     if dry_run:
         render.line(f"Would read {render.count(result.added, 'file')}{aside}.")
+        if result.labels:
+            given(result.labels, labels or "", dry_run)
         return
     rate = f", {result.images_per_second:,.0f} images/s" if result.added > _LISTED else ""
     render.line(
@@ -169,13 +172,11 @@ def _render_added(result: AddResult, dry_run: bool, labels: str | None) -> None:
         render.line(
             f"{result.not_clustered:,} of its specimens are not clustered yet: `morphoindex cluster` does that."
         )
-    if result.labels_unused:
-        what = render.count(result.labels_unused, "row of the table", "rows of the table")
-        met = "the pattern fits none of the files" if "{" in (labels or "") else f"{what} met no file"
-        render.line(f"Labels: {met}.", "yellow")
+    if result.labels:
+        given(result.labels, labels or "", dry_run)
     if result.captures_unused:
-        what = render.count(result.captures_unused, "row of the table", "rows of the table")
-        render.line(f"Metadata: {what} met no file.", "yellow")
+        what = render.count(len(result.captures_unused), "row of the table", "rows of the table")
+        render.line(f"Metadata: {what} met no file: {render.listed(result.captures_unused)}.", "yellow")
     if result.not_captured:
         rows = [(render.short(one.path), one.reason) for one in result.not_captured[:_LISTED]]
         render.table((f"{render.count(len(result.not_captured), 'capture')} not as given", "reason"), rows)

@@ -19,7 +19,7 @@ COMMANDS = {
     "cluster": "asking", "clusters": "clusters", "search": "asking", "identify": "identifying", "explain": "explaining",
     "dedup": "duplicates", "sample": "sampling", "split": "splitting", "encounters": "encounters",
     "evaluate": "evaluating",
-    "report": "reports", "sql": "status", "status": "status",
+    "labels": "labels", "report": "reports", "sql": "status", "status": "status",
     "check": "upkeep", "rebuild": "upkeep", "encoder": "encoders",
 }  # fmt: skip
 """Command → the module of `morphoindex.cli` it stands in, in the order of the help page."""

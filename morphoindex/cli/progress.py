@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from morphoindex.exporters.training.runs import Watcher
     from morphoindex.indexer.duplicate_results import Comparing
     from morphoindex.indexer.encoder_results import Reembedding
-    from morphoindex.indexer.ingest import Counts
+    from morphoindex.indexer.ingest_batch import Counts
 
 
 _MANY = 5_000  # of something that is counted: then every tenth of it gets a line

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from morphoindex.indexer.words import count, listed
+
 if TYPE_CHECKING:
     from morphoindex.indexer.results import Decided
+
+
+__all__ = ["console", "count", "decided", "labels", "line", "listed", "paged", "short", "table"]
 
 
 class _Output(Console):
@@ -78,11 +83,6 @@ def labels(values: Mapping[str, str]) -> str:
 
     column = telling(values)
     return values[column] if column else ""
-
-
-def count(number: int, one: str, several: str = "") -> str:
-    """A number and its noun: `1, "specimen"` -> `1 specimen`, `1200, "box", "boxes"` -> `1,200 boxes`."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
 def decided(done: Decided, more: str = "") -> None:

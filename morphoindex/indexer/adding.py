@@ -11,11 +11,13 @@ from morphoindex.indexer.captures import Captures
 from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.encounters import refresh
 from morphoindex.indexer.external import Embeddings, add_external
-from morphoindex.indexer.ingest import Counts, Ingest
+from morphoindex.indexer.ingest import Ingest
+from morphoindex.indexer.ingest_batch import Counts
 from morphoindex.indexer.labels import labeller
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.reading import Reader
 from morphoindex.indexer.registry import EXTERNAL
+from morphoindex.indexer.relabelling import Giving
 from morphoindex.indexer.results import AddResult, Refusal
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.settings import EncoderEntry
@@ -34,11 +36,12 @@ def add(
     """Take photographs in; see `Index.add`."""
     start = time.perf_counter()
     labels_of = labeller(labels) if labels else None
+    giving = Giving(to_text(labels or ""))
     if max_megapixels <= 0:
         raise UsageError(f"max_megapixels {max_megapixels:g}: above 0")
     with session.working_with(session.choose_encoder(encoder)):
         reader = Reader(session.encoder(usable_cores()), int(max_megapixels * 1e6))
-        ingest = Ingest(session, reader, labels_of, told, usable_cores(), report, session.say)
+        ingest = Ingest(session, reader, labels_of, giving, told, usable_cores(), report, session.say)
         counts = ingest.plan(inputs) if dry_run else ingest.run(inputs)
         if not dry_run:
             _finish(session)
@@ -58,12 +61,12 @@ def add(
         images_per_second=round(counts.seen / seconds, 1),
         changed=counts.changed,
         gone=counts.gone,
-        labels_unused=len(labels_of.unused()) if labels_of and not dry_run else 0,
+        labels=giving.result(labels_of.unused()) if labels_of else None,
         not_clustered=catalog.not_clustered(),
         not_captured=tuple(
             Refusal(to_text(path), "; ".join(words)) for path, words in sorted(told.troubles.items()) if not dry_run
         ) if told else (),
-        captures_unused=len(told.unused()) if told and not dry_run else 0,
+        captures_unused=tuple(told.unused()) if told and not dry_run else (),
     )  # fmt: skip
 
 
@@ -72,15 +75,17 @@ def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> Ad
     start = time.perf_counter()
     entry = session.begin(EncoderEntry(encoder, EXTERNAL, embeddings.vectors.shape[1]), encoder)
     with session.working_with(entry):
-        added, known = add_external(session, embeddings)
+        giving = Giving(f"vectors of {entry.name}")
+        added, known = add_external(session, embeddings, giving)
         _finish(session)
     refresh(session)
     seconds = time.perf_counter() - start
     rate = round((added + known) / seconds, 1)
     catalog = session.collection.catalog
     return AddResult(
-        added, known, 0, (), catalog.specimens(), round(seconds, 3), rate, not_clustered=catalog.not_clustered()
-    )
+        added, known, 0, (), catalog.specimens(), round(seconds, 3), rate, not_clustered=catalog.not_clustered(),
+        labels=giving.result(()) if any(embeddings.labels) else None,
+    )  # fmt: skip
 
 
 def _finish(session: Session) -> None:

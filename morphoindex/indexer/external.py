@@ -21,6 +21,7 @@ from morphoindex.indexer.host import Host
 from morphoindex.indexer.interrupts import uninterrupted
 from morphoindex.indexer.labels import trouble_with
 from morphoindex.indexer.paths import from_text, to_text
+from morphoindex.indexer.relabelling import Giving
 from morphoindex.indexer.specimen import CAPTURE, FileRecord, Specimen, point_id
 
 _BATCH = 2048
@@ -43,6 +44,11 @@ class Embeddings:
     vectors: NDArray[np.float32]
     paths: list[str | None]
     metadata: list[dict[str, Any]]
+
+    @property
+    def labels(self) -> list[dict[str, str]]:
+        """[n], column → value: the metadata but for what tells of the capture."""
+        return [{name: value for name, value in row.items() if name not in CAPTURE} for row in self.metadata]
 
     @classmethod
     def from_columns(
@@ -89,8 +95,10 @@ def read_embeddings(path: Path) -> Embeddings:
     return Embeddings.from_columns(ids, vectors, paths, columns)
 
 
-def add_external(index: Host, embeddings: Embeddings) -> tuple[int, int]:
+def add_external(index: Host, embeddings: Embeddings, giving: Giving) -> tuple[int, int]:
     """Put checked embeddings in. Returns how many were new, and how many were there already, by id.
+
+    `giving` counts what their labels come to.
 
     Those that were there gain the paths and metadata that are new, and the vector where they have only another
     encoder's; what they have stays.
@@ -114,6 +122,7 @@ def add_external(index: Host, embeddings: Embeddings) -> tuple[int, int]:
             merged = [_merged(there[one.id], one) for one in made.values() if one.id in there]
             changed = [specimen for specimen in merged if specimen != there[specimen.id]]
             index.remember(dict.fromkeys(column for one in (*made.values(), *changed) for column in one.labels))
+            _count_labels(index, made, there, giving)
             index.collection.change(changed)
             key = index.collection.stamp_key
             lacking = [row for row, one in made.items() if one.id in there and key not in there[one.id].stamps]
@@ -122,6 +131,17 @@ def add_external(index: Host, embeddings: Embeddings) -> tuple[int, int]:
         known += len(there)
         index.pause()
     return len(embeddings.ids) - known, known
+
+
+def _count_labels(index: Host, made: Mapping[int, Specimen], there: Mapping[str, Specimen], giving: Giving) -> None:
+    """Count the labels that specimens are about to get, and have the journal keep what they replace."""
+    for one in made.values():
+        before = there[one.id].labels if one.id in there else None
+        path = index.roots.join(*one.paths[0].key) if one.paths else ""
+        if not one.labels:
+            giving.miss(path or one.id)
+        giving.meet(one.id, before, {**(before or {}), **one.labels}, one.labels.keys(), path)
+    giving.write_down(index.journal)
 
 
 def _check_known(index: Host, embeddings: Embeddings, rows: range) -> None:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from morphoindex.indexer.curation import Clusters
-    from morphoindex.indexer.ingest import Counts
+    from morphoindex.indexer.ingest_batch import Counts
+    from morphoindex.indexer.relabelling import LabelHistory
 
 
 class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
@@ -71,7 +72,7 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
             metadata: a folder with flat-bug's JSON files, or a CSV file with a column `path` and columns of captures.
             camera: `folder`, a pattern with the field `{camera}`, or a name for all.
             encoder: a built-in name or an ONNX file; one that the index holds, by default the current one.
-            dry_run: only count what would be read.
+            dry_run: only count what would be read, and say what would become of labels.
             max_megapixels: larger photographs are refused.
             report: told the counts after every committed batch.
 
@@ -253,6 +254,13 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
         from morphoindex.indexer.curation import Clusters
 
         return Clusters(self._session)
+
+    @property
+    def labels(self) -> LabelHistory:
+        """The labels that were given to specimens, and the way back: `index.labels.undo()`."""
+        from morphoindex.indexer.relabelling import LabelHistory
+
+        return LabelHistory(self._session)
 
     def sql(self, statement: str) -> Table:
         """Ask the catalog: `specimens`, `paths`, `clusters`, `runs`, `events`, `decisions`. Reads only the index.

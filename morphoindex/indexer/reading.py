@@ -121,6 +121,16 @@ def _whole(file: FileIO, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def identify(candidate: Candidate) -> Outcome:
+    """The id that the content of a file has, without a look at whether it is a usable image."""
+    try:
+        content = read_file(candidate.path)
+    except ImageRefused as error:
+        return Outcome(candidate, reason=error.reason)
+    sha256 = hashlib.sha256(content.data).hexdigest()
+    return Outcome(candidate, content.size, content.mtime_ns, id=content_id(sha256))
+
+
 class Reader:
     """Turns files into outcomes with one encoder. Threads may share it.
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from morphoindex.indexer.clustering.events import Event
+from morphoindex.indexer.label_results import LabelsGiven
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.cutting import Step
@@ -26,8 +27,9 @@ class AddResult:
     """What `add` did: `added` counts new specimens, `known` and `moved` paths, `specimens` the index afterwards.
 
     `changed` files have other content than before; `gone` paths lie in the folders no longer: their specimens stay.
-    `not_clustered` specimens of the index have come since the last clustering run. `not_captured` are files of which
-    something that was given of their capture could not be used, and why.
+    `labels` is None where none were given. `not_clustered` specimens of the index have come since the last clustering
+    run. `not_captured` are files of which something that was given of their capture could not be used, and why;
+    `captures_unused` the rows of the table with captures that met no file.
     """
 
     added: int
@@ -39,10 +41,10 @@ class AddResult:
     images_per_second: float
     changed: int = 0
     gone: int = 0
-    labels_unused: int = 0
+    labels: LabelsGiven | None = None
     not_clustered: int = 0
     not_captured: tuple[Refusal, ...] = ()
-    captures_unused: int = 0
+    captures_unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
