@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -232,6 +233,12 @@ def test_the_command_answers_by_file_and_by_id(place: Path) -> None:
     made = json.loads((place / "a-importance.png.provenance.json").read_text("utf-8"))
     assert made["encoder"]["fingerprint"] == answer["fingerprint"]
     assert made["command"] == "explain (importance)"
+    assert "a-importance.png is there already: --out FILE" in cli("explain", "a.png", code=2).stderr
+    (place / "other").mkdir()
+    photograph(place / "other/a.png", (64, 64), ((4, 20, 20, 36), RED), ((44, 40, 60, 60), GREEN))
+    second = cli.json("explain", "other/a.png")["file"]
+    assert re.fullmatch(r"a-importance-[0-9a-f]{8}\.png", second)
+    assert f"{second} is there already" in cli("explain", "other/a.png", code=2).stderr
     (hit,) = cli.json("search", "b.png", "-k", "1")["hits"]
     alike = cli.json("explain", "a.png", hit["id"][:10], "--out", "two.png")
     assert [Path(image["path"]).name for image in alike["images"]] == ["a.png", "b.png"]

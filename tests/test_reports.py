@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.projection import project
 from morphoindex.indexer.discovery import Found, discover
 from morphoindex.indexer.paths import to_text
+from morphoindex.indexer.reports.maps import _groups
 from morphoindex.indexer.reports.sheets import outliers
 from morphoindex.indexer.table_files import MOST_CHARACTERS
 
@@ -234,8 +236,24 @@ def test_a_map_is_a_picture_with_all_specimens(here: tiny.Cli) -> None:
     assert [
         one.path for one in discover([str(here.folder)]) if isinstance(one, Found) and one.path.endswith("map.png")
     ] == []
+    assert "map.png is there already: --out FILE names another" in here("report", "map", code=2).stderr
     shown = here("report", "map", "--by", "species", "--method", "pca", "--sample", "10", "--out", "s.png").stdout
     assert shown == "Wrote 10 specimens to s.png.\n"
+
+
+def test_a_map_calls_clusters_by_name_or_else_by_what_most_of_them_are(
+    index: morphoindex.Index, tmp_path: Path
+) -> None:
+    session, shown = index._session, index._session.collection.load().specimens
+    first, second, *others = _groups(session, shown, "cluster")
+    assert re.fullmatch(r"C000\d Apis / 'bee'\?", first.name)
+    assert all(re.fullmatch(r"C000\d: 100% (kind\d|a/b .*)", group.name) for group in (second, *others))
+    index.clusters.name(second.name[:5], "Apis / 'bee'?")
+    (both,) = _groups(session, shown, "cluster_name")
+    assert both.name == "Apis / 'bee'?"
+    assert sorted(both.rows) == sorted([*first.rows, *second.rows])
+    written = index.report_map(tmp_path / "m.png", "pca", by="cluster_name")
+    assert provenance(Path(written.provenance))["parameters"]["by"] == "cluster_name"
 
 
 def test_more_clusters_than_a_legend_holds_are_summed_up_and_strange_names_drawn(tmp_path: Path) -> None:
@@ -250,6 +268,9 @@ def test_more_clusters_than_a_legend_holds_are_summed_up_and_strange_names_drawn
         )
         assert index.report_map(tmp_path / "n.png").remarks == (
             "nothing is in a cluster: `morphoindex cluster`; all points are grey",
+        )
+        assert index.report_map(tmp_path / "n.png", "pca", by="cluster_name").remarks == (
+            "no cluster has a name: `morphoindex clusters name`; all points are grey",
         )
 
 

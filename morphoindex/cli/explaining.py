@@ -25,7 +25,7 @@ LIST = "list"
               help="Instead: a sheet of the maps of a layer; list names the layers. Repeatable.")  # fmt: skip
 @click.option("--attention", is_flag=True, help="Instead: where a vision transformer's CLS token looks, head by head.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png",
-              help="The picture; replaced, if it is there.  [default: IMAGE-importance.png or the like]")  # fmt: skip
+              help="The picture; replaced, if it is there.  [default: a new IMAGE-importance.png or so]")  # fmt: skip
 @shared
 def explain(
     shared: Shared, images: tuple[str, ...], encoder: str | None, layers: tuple[str, ...], attention: bool,

@@ -183,16 +183,19 @@ def embeddings(shared: Shared, format_: str | None, out: Path | None, encoder: s
 
 
 @report.command("map")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", default="map.png", show_default=True,
-              help="The picture.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
+              help="The picture; replaced, if it is there. Default: a new one, map.png.")  # fmt: skip
 @click.option("--method", type=click.Choice(("pca", "tsne", "umap")),
               help="Default: tsne, of very many specimens pca. umap needs umap-learn.")  # fmt: skip
-@click.option("--by", default="cluster", show_default=True, metavar="cluster|LABEL", help="What colours mean.")
+@click.option("--by", default="cluster", show_default=True, metavar="cluster|cluster_name|LABEL",
+              help="What colours mean.")  # fmt: skip
 @click.option("--sample", type=int, metavar="N", help="Only so many specimens, at random.")
 @_seed
 @click.option("--encoder", metavar="E", help="By the vectors of this encoder of the index, not the current one.")
 @shared
-def map_(shared: Shared, out: Path, method: Any, by: str, sample: int | None, seed: int, encoder: str | None) -> None:
+def map_(
+    shared: Shared, out: Path | None, method: Any, by: str, sample: int | None, seed: int, encoder: str | None
+) -> None:
     """A map of the specimens as a PNG: what is alike lies near each other, in the colours of clusters or of a label."""
     with shared.open() as index:
         written = index.report_map(out, method, by=by, sample=sample, seed=seed, encoder=encoder)

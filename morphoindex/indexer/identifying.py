@@ -25,8 +25,9 @@ from morphoindex.indexer.identification_results import (
     IdentifyResult,
     Verdict,
 )
+from morphoindex.indexer.labels import CLUSTER_NAME
 from morphoindex.indexer.lookup import resolve
-from morphoindex.indexer.naming import CLUSTER_NAME, Named, column_for, having_a_name, read_names
+from morphoindex.indexer.naming import Named, column_for, having_a_name, read_names
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.qdrant import batches
 from morphoindex.indexer.reading import Candidate as File

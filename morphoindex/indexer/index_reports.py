@@ -102,7 +102,7 @@ class ReportMethods:
 
     def report_map(
         self,
-        out: str | os.PathLike[str],
+        out: str | os.PathLike[str] | None = None,
         method: Projection | None = None,
         *,
         by: str = "cluster",
@@ -113,9 +113,9 @@ class ReportMethods:
         """Draw a map of the specimens as a PNG: those that are alike lie near each other.
 
         Args:
-            out: the file, replaced if it is there.
+            out: the file, replaced if it is there; by default a new one here, `map.png`.
             method: "pca", "tsne", or "umap" where umap-learn is installed; by default t-SNE, of very many PCA.
-            by: what colours mean: "cluster" or a label column.
+            by: what colours mean: "cluster", "cluster_name", or a label column.
             sample: only so many specimens, at random.
             seed: of what is left to chance.
             encoder: another than the current one.
@@ -127,7 +127,8 @@ class ReportMethods:
         from morphoindex.indexer.reports.maps import write_map
 
         with self._session.looking_with(encoder):
-            return write_map(self._session, Path(out), method, by, sample, seed, self._session.say)
+            file = Path(out) if out is not None else None
+            return write_map(self._session, file, method, by, sample, seed, self._session.say)
 
     def report_sheets(
         self,

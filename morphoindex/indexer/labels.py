@@ -18,13 +18,14 @@ from morphoindex.indexer.paths import to_text
 
 FOLDER_LABEL = "species"
 RANKS = ("species", "genus", "family", "order")
-ASSIGNED = ("path", "id", "cluster", "cluster_name", "verified", "probability")
+CLUSTER_NAME = "cluster_name"
+ASSIGNED = ("path", "id", "cluster", CLUSTER_NAME, "verified", "probability")
 """The columns of `report assignments` before the labels: what the index knows itself."""
 ENCOUNTER = "encounter"
 """Another such column, where specimens have times."""
 DERIVED = re.compile(r"(pca|tsne|umap)_[12]|cluster_by_\w+|suggested(_probability)?", re.IGNORECASE)
 """Further ones, that a person may ask for: coordinates, clusters by other methods, and suggested ones."""
-_TELLING = {"cluster_name", "verified", "probability"}  # beside `cluster`, what was left of `report assignments`
+_TELLING = {CLUSTER_NAME, "verified", "probability"}  # beside `cluster`, what was left of `report assignments`
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from morphoindex.errors import UsageError
 from morphoindex.indexer.filters import Compare, Filter, Missing, Not, Or
 from morphoindex.indexer.host import Host
-from morphoindex.indexer.labels import RANKS, telling
+from morphoindex.indexer.labels import CLUSTER_NAME, RANKS, telling
 from morphoindex.indexer.selection.together import numbered, united
 from morphoindex.indexer.views import json_path, label_columns, literal
 
-CLUSTER_NAME = "cluster_name"
 """As a column: the names that people gave the clusters."""
 CAMERA = "camera"
 

@@ -15,6 +15,17 @@ PROVENANCE = "provenance.json"
 """A file that tells how its folder was made; `a.png.provenance.json` tells it of `a.png`."""
 
 
+def not_named(name: str) -> Path:
+    """Where an output goes that nobody named a file for: here, under a name that is not taken.
+
+    Raises:
+        UsageError: there is a file of that name: it may be somebody's work by now.
+    """
+    if os.path.lexists(name):
+        raise UsageError(f"{name} is there already: --out FILE names another one, or says that it is to be replaced")
+    return Path(name)
+
+
 def claim_folder(out: Path, force: bool = False) -> None:
     """Make a folder to write into, unless it is there.
 

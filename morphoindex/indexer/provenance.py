@@ -19,6 +19,15 @@ def provenance_file(out: Path) -> Path:
     return out / PROVENANCE if out.is_dir() else out.with_name(f"{out.name}.{PROVENANCE}")
 
 
+def read_provenance(out: Path) -> dict[str, Any]:
+    """What is said of how an output was made; nothing where that is not known."""
+    try:
+        said = json.loads(provenance_file(out).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def write_provenance(
     out: Path, command: str, parameters: Mapping[str, Any], encoder: EncoderEntry | None, **more: Any
 ) -> Path:

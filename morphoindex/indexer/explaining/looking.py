@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -24,10 +25,11 @@ from morphoindex.indexer.explaining.inside import Inside, Layer
 from morphoindex.indexer.explaining.occlusion import PASSES, SCALES, Scale, area_of_half, blurred, combined, covered
 from morphoindex.indexer.explaining.results import AttentionFound, Grid, Importance, LayerFound, Layers, Weighed
 from morphoindex.indexer.images import decode
+from morphoindex.indexer.output_folder import not_named
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.provenance import write_provenance
+from morphoindex.indexer.provenance import read_provenance, write_provenance
 from morphoindex.indexer.replacing import replacing
-from morphoindex.indexer.safe_names import safe_name
+from morphoindex.indexer.safe_names import safe_name, with_key
 from morphoindex.indexer.settings import EncoderEntry
 
 Report = Callable[[int, int], None]
@@ -35,6 +37,7 @@ Drops = list[NDArray[np.float32]]
 _TILE, _SMALL, _MAP = 360, 220, 72  # sides in pixels of overlays, of those of heads, of maps of layers
 _MAPS, _COLUMNS = 64, 8  # of a layer on a sheet
 _GRID = 16
+_KEY = 8  # digits that tell pictures of photographs of one name apart
 _LEAST = 1e-4  # of a cosine: what changes less are its last digits
 
 
@@ -185,19 +188,26 @@ class Look:
         return Explanation("attention", result, drawing.sheet(title, tiles, 4, legend))
 
     def out_for(self, kind: str, out: Path | None) -> Path:
-        """Where a picture goes: `bee-importance.png` here, if nothing is named.
+        """Where a picture goes: if nothing is named `bee-importance.png` here, a new one.
+
+        Where that shows another photograph of this name, `bee-importance-1f3c90d2.png`.
 
         Args:
             kind: "layers", "attention", or empty for what matters.
             out: as it was named.
 
         Raises:
-            UsageError: it is not named as a PNG, its folder is missing, or it is a photograph that is looked at.
+            UsageError: it is not named as a PNG, its folder is missing, it is a photograph that is looked at, or it is
+                not named, and these photographs have one already.
         """
         if out is None:
             stems = "-and-".join(os.path.splitext(one.name)[0] for one in self._shown)
             what = kind or ("importance" if len(self._shown) == 1 else "alike")
-            out = Path(safe_name(f"{stems}-{what}.png"))
+            name = safe_name(f"{stems}-{what}.png")
+            former = read_provenance(Path(name)).get("parameters")
+            if isinstance(former, dict) and former.get("images", self._images) != self._images:
+                name = with_key(name, hashlib.sha256("\n".join(self._images).encode()).hexdigest()[:_KEY])
+            out = not_named(name)
         if out.suffix.lower() != ".png":
             raise UsageError(f"{out} does not end in .png: the picture is a PNG")
         if not out.parent.is_dir():
@@ -212,12 +222,17 @@ class Look:
         with replacing(out) as beside:
             explanation.picture.save(beside, "PNG")
         entry = EncoderEntry(self.info.name, self.info.fingerprint, self.info.dim)
-        parameters: dict[str, object] = {"images": [to_text(one.path) for one in self._shown]}
+        parameters: dict[str, object] = {"images": self._images}
         if isinstance(explanation.result, Layers):
             parameters["layers"] = [layer.name for layer in explanation.result.layers]
         return write_provenance(out, f"explain ({explanation.kind})", parameters, entry)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _images(self) -> list[str]:
+        """The paths of what is shown, as its provenance has them."""
+        return [to_text(one.path) for one in self._shown]
 
     @cached_property
     def _inside(self) -> Inside:

@@ -14,6 +14,7 @@ from morphoindex.indexer.contenders import labels_by, too_many
 from morphoindex.indexer.evaluation import evaluate, last_run, metrics_sheet
 from morphoindex.indexer.history import read_history
 from morphoindex.indexer.host import Host
+from morphoindex.indexer.output_folder import not_named
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.report_results import ReportWritten
@@ -99,10 +100,7 @@ def default_file(kind: str, format: str) -> Path:
     Raises:
         UsageError: there is a file of that name: it may be somebody's work by now.
     """
-    out = Path(_WORKBOOK if (kind, format) == ("assignments", "xlsx") else f"{kind}.{format}")
-    if out.exists():
-        raise UsageError(f"{out} is there already: --out FILE names another one, or says that it is to be replaced")
-    return out
+    return not_named(_WORKBOOK if (kind, format) == ("assignments", "xlsx") else f"{kind}.{format}")
 
 
 def write_report(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.projection import LEAST, SLOW, WHILE, Projection, project
 from morphoindex.indexer.host import Host
+from morphoindex.indexer.labels import CLUSTER_NAME, telling
+from morphoindex.indexer.output_folder import not_named
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.report_results import ReportWritten
@@ -19,13 +22,13 @@ from morphoindex.indexer.reports.runs import clustering_of, in_words
 from morphoindex.indexer.reports.tables import chosen_label
 from morphoindex.indexer.specimen import Specimen
 
-CLUSTER = "cluster"
+CLUSTER, FILE = "cluster", "map.png"
 _TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 
 def write_map(
     index: Host,
-    out: Path,
+    out: Path | None = None,
     method: Projection | None = None,
     by: str = CLUSTER,
     sample: int | None = None,
@@ -37,9 +40,10 @@ def write_map(
         raise UsageError(f"sample {sample}: at least 1")
     if seed < 0:
         raise UsageError(f"seed {seed}: at least 0")
+    out = not_named(FILE) if out is None else out
     if out.suffix.lower() != ".png":
         raise UsageError(f"{out}: a map is written as png: end the name so")
-    column = None if by == CLUSTER else chosen_label(index, by)
+    column = None if by in (CLUSTER, CLUSTER_NAME) else chosen_label(index, by)
     loaded = index.collection.load()
     total = len(loaded.specimens)
     if not total:
@@ -54,20 +58,17 @@ def write_map(
         say(slow(chosen, len(rows)))
     placed = project(loaded.matrix[rows], chosen, seed)
     run = clustering_of(index)
-    groups = _groups(index, shown, column)
+    groups, words = _groups(index, shown, by), _words(by)
     if not groups:
-        reason = f"no specimen has a {column}" if column else "nothing is in a cluster: `morphoindex cluster`"
-        remarks.append(f"{reason}; all points are grey")
+        remarks.append(f"{words.none}; all points are grey")
     if len(groups) > LEGEND:
-        words = f"values of {column}" if column else "clusters"
         remarks.append(
-            f"{len(groups):,} {words} are more than a legend holds: the {LEGEND} largest have colours, the others are "
-            "grey, with their names where there is room"
+            f"{len(groups):,} {words.several} are more than a legend holds: the {LEGEND} largest have colours, the "
+            "others are grey, with their names where there is room"
         )
     part = f" of {total:,}" if len(rows) < total else ""
-    told = f"by {column}" if column else f"by cluster ({in_words(run)})" if run else "by cluster"
-    rest = f"no {column}" if column else "not clustered"
-    draw_map(out, f"{len(rows):,}{part} specimens, {_TITLES[chosen]}, {told}", placed, groups, rest)
+    told = words.by if column or not run else f"{words.by} ({in_words(run)})"
+    draw_map(out, f"{len(rows):,}{part} specimens, {_TITLES[chosen]}, {told}", placed, groups, words.rest)
     parameters = {"method": chosen, "by": by, "sample": sample, "seed": seed}
     told_in = write_provenance(out, "report map", parameters, index.entry, specimens=len(rows), clustering=run)
     return ReportWritten("map", "png", to_text(str(out)), to_text(str(told_in)), len(rows), tuple(remarks))
@@ -94,15 +95,57 @@ def _usual(count: int, remarks: list[str]) -> Projection:
     return "tsne"
 
 
-def _groups(index: Host, shown: Sequence[Specimen], column: str | None) -> list[Group]:
-    """The points of each cluster, or of each value of a label, large ones first."""
-    values = [one.labels.get(column) or None if column else one.cluster for one in shown]
-    counts = Counter(value for value in values if value)
+@dataclass(frozen=True)
+class _Words:
+    """How a map speaks of its colours: what they go by, several of these, points without, and that there are none."""
+
+    by: str
+    several: str
+    rest: str
+    none: str
+
+
+def _words(by: str) -> _Words:
+    if by == CLUSTER:
+        nothing = "nothing is in a cluster: `morphoindex cluster`"
+        return _Words("by cluster", "clusters", "not clustered", nothing)
+    if by == CLUSTER_NAME:
+        nothing = "no cluster has a name: `morphoindex clusters name`"
+        return _Words("by name of the cluster", "names of clusters", "in no cluster with a name", nothing)
+    return _Words(f"by {by}", f"values of {by}", f"no {by}", f"no specimen has a {by}")
+
+
+def _groups(index: Host, shown: Sequence[Specimen], by: str) -> list[Group]:
+    """The points of each cluster, name of clusters, or value of a label, large ones first."""
     names = index.collection.catalog.names()
+    values = [_value(one, by, names) for one in shown]
+    counts = Counter(value for value in values if value)
     order = sorted(counts, key=lambda value: (-counts[value], value))
     rows: dict[str, list[int]] = {value: [] for value in order}
     for row, value in enumerate(values):
         if value:
             rows[value].append(row)
-    named = {value: f"{value} {names[value]}" if not column and value in names else value for value in order}
-    return [Group(named[value], np.array(rows[value], np.int64)) for value in order]
+    if by == CLUSTER:
+        column = telling(index.labels)
+        called = {value: _called(value, names, [shown[row] for row in rows[value]], column) for value in order}
+    else:
+        called = {value: value for value in order}
+    return [Group(called[value], np.array(rows[value], np.int64)) for value in order]
+
+
+def _value(one: Specimen, by: str, names: Mapping[str, str]) -> str | None:
+    """What a specimen is coloured by."""
+    if by == CLUSTER:
+        return one.cluster
+    return names.get(one.cluster or "") if by == CLUSTER_NAME else one.labels.get(by) or None
+
+
+def _called(cluster: str, names: Mapping[str, str], members: Sequence[Specimen], column: str | None) -> str:
+    """A cluster with its name, else with the label most of its members have: "C0003: 93% Danaus plexippus"."""
+    if cluster in names:
+        return f"{cluster} {names[cluster]}"
+    counts = Counter(value for one in members if column and (value := one.labels.get(column)))
+    if not counts:
+        return cluster
+    most = min(counts, key=lambda value: (-counts[value], value))
+    return f"{cluster}: {counts[most] / len(members):.0%} {most}"
