@@ -26,7 +26,7 @@ from morphoindex.indexer.clustering.projection import project
 from morphoindex.indexer.discovery import Found, discover
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.reports.maps import _groups
-from morphoindex.indexer.reports.sheets import outliers
+from morphoindex.indexer.reports.sheets import _shown, outliers
 from morphoindex.indexer.table_files import MOST_CHARACTERS
 
 KINDS, EACH = 4, 6
@@ -307,9 +307,9 @@ def test_each_cluster_has_a_sheet_and_what_has_moved_a_placeholder(here: tiny.Cl
     assert len(names) == KINDS == answer["clusters"]
     first = here.json("clusters", "list")["clusters"][0]["id"]
     assert f"{first} Apis _ 'bee'_.jpg" in os.listdir(here.folder / "sheets")
-    assert answer["files"] == KINDS + 1
+    assert answer["files"] == KINDS + 2
     assert sorted(os.listdir(here.folder / "sheets")) == sorted(
-        [".morphoindex-output", "manifest.csv", "missing.csv", "overview-1.jpg", "provenance.json",
+        [".morphoindex-output", "manifest.csv", "missing.csv", "not-clustered.jpg", "overview-1.jpg", "provenance.json",
          *(row["file"] for row in names.values())]
     )  # fmt: skip
     reasons = {Path(one["path"]).parent.name: one["reason"] for one in answer["missing"]}
@@ -350,6 +350,31 @@ def test_large_clusters_take_several_sheets_and_many_clusters_several_overviews(
         index.cluster(0.999)
         with pytest.raises(UsageError, match=r"--force draws it anew|nothing is in a cluster"):
             index.report_sheets(tmp_path / "sheets")
+
+
+def test_what_is_in_no_cluster_has_a_sheet_the_farthest_first(index: morphoindex.Index, tmp_path: Path) -> None:
+    loaded = index._session.collection.load()
+    *clusters, none = _shown(index._session, (), 9)
+    assert (none.size, none.files(), none.outliers) == (2, ["not-clustered.jpg"], (False, False))
+    middles = {}
+    for cluster in {one.cluster for one in loaded.specimens} - {None}:
+        mean = loaded.matrix[[one.cluster == cluster for one in loaded.specimens]].mean(axis=0)
+        middles[cluster] = mean / np.linalg.norm(mean)
+    assert len(middles) == len(clusters)
+    assert none.distances[0] > none.distances[1]
+    for member, distance, nearest in zip(none.members, none.distances, none.nearest, strict=True):
+        vector = loaded.matrix[loaded.specimens.index(member)]
+        found = {cluster: 1 - float(vector @ middle) for cluster, middle in middles.items()}
+        assert min(found, key=lambda cluster: found[cluster]) == nearest
+        assert distance == pytest.approx(found[nearest], abs=1e-5)
+    written = index.report_sheets(tmp_path / "one", ["not-clustered"], most=1)
+    assert (written.files, written.clusters) == (1, 0)
+    assert written.remarks == (
+        "specimens in no cluster: 1 of 2 are shown, those farthest from every cluster: --most N for more",
+    )
+    index.cluster(-1.0)
+    with pytest.raises(UsageError, match="every specimen is in a cluster"):
+        index.report_sheets(tmp_path / "two", ["not-clustered"])
 
 
 def test_an_outlier_lies_far_from_the_middle_for_its_cluster() -> None:

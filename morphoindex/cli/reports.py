@@ -204,14 +204,15 @@ def map_(
 
 @report.command()
 @_out
-@click.option("--cluster", "only", multiple=True, metavar="CLUSTER", help="Only this one; repeatable.")
+@click.option("--cluster", "only", multiple=True, metavar="CLUSTER",
+              help="Only this one, or not-clustered; repeatable.")  # fmt: skip
 @click.option("--most", type=click.IntRange(1), metavar="N",
               help="Of a larger cluster the nearest to its middle, and the outliers. Default: 144.")  # fmt: skip
 @_force
 @shared
 @click.pass_context
 def sheets(ctx: click.Context, shared: Shared, out: Path, only: tuple[str, ...], most: int | None, force: bool) -> None:
-    """A contact sheet of each cluster: members in order of distance to its middle, outliers marked."""
+    """A contact sheet of each cluster: members in order of distance to its middle, outliers marked; and of the rest."""
     from morphoindex.cli.progress import copying
 
     with shared.open() as index, copying(not (shared.quiet or shared.json)) as done:
@@ -332,12 +333,10 @@ def _filled(ctx: click.Context, shared: Shared, written: FolderWritten, of: str)
             f"{render.count(len(written.missing), 'photograph')} could not be had: `morphoindex add` their folders, "
             "then once more into a new folder"
         )
+    clusters = f" of {render.count(written.clusters, 'cluster')}" if written.clusters else ""
     shared.answer(
         written,
-        lambda: render.line(
-            f"{render.count(written.files, of)} of {render.count(written.clusters, 'cluster')} in "
-            f"{render.short(written.folder)}."
-        ),
+        lambda: render.line(f"{render.count(written.files, of)}{clusters} in {render.short(written.folder)}."),
     )
     if written.missing:
         ctx.exit(1)

@@ -139,11 +139,12 @@ class ReportMethods:
         force: bool = False,
         report: Callable[[int, int], None] = lambda done, total: None,
     ) -> FolderWritten:
-        """Draw a contact sheet of each cluster: the members nearest to its middle first, outliers marked.
+        """Draw a contact sheet of each cluster, the members nearest to its middle first, and of what is in none.
 
         Args:
             out: a new or empty folder, or that of an earlier call that was stopped.
-            clusters: ids or names of those to draw; by default all, and pages that show a few of each.
+            clusters: ids or names of those to draw, "not-clustered" for what is in none; by default all, and pages that
+                show a few of each.
             most: members of a cluster that are shown at most, by default two sheets of them.
             force: take a folder whatever is in it; sheets of an earlier call go first.
             report: told how many pictures of how many are done.
@@ -152,10 +153,11 @@ class ReportMethods:
             UsageError: nothing is in a cluster, there is no such cluster, or the folder cannot be used.
         """
         from morphoindex.indexer.portraits import Register
+        from morphoindex.indexer.reports.folders import NOT_CLUSTERED
         from morphoindex.indexer.reports.sheets import MOST, write_sheets
 
         register = Register.of(self._session) if clusters else None
-        only = [register.find_present(text) for text in clusters] if register else []
+        only = [one if one == NOT_CLUSTERED else register.find_present(one) for one in clusters] if register else []
         return write_sheets(self._session, Path(out), only, MOST if most is None else most, force, report)
 
     def report_folders(

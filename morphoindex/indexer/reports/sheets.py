@@ -1,4 +1,4 @@
-"""Contact sheets: the members of each cluster, those nearest to its middle first."""
+"""Contact sheets: the members of each cluster, those nearest to its middle first; and what is in none."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.errors import UsageError
+from morphoindex.indexer.collection import Vectors
 from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.labels import telling
@@ -23,6 +24,7 @@ from morphoindex.indexer.picture_folder import MANIFEST, claim, see_no_originals
 from morphoindex.indexer.pictures import read_picture
 from morphoindex.indexer.provenance import write_provenance
 from morphoindex.indexer.report_results import FolderWritten
+from morphoindex.indexer.reports.folders import NOT_CLUSTERED
 from morphoindex.indexer.reports.runs import clustering_of, in_words
 from morphoindex.indexer.reports.sheet_drawing import (
     COLUMNS,
@@ -46,12 +48,16 @@ MOST = 2 * PER_PAGE
 _STRIPS = 9  # clusters on a page of the overview
 _FEWEST = 5  # members of a cluster that outliers are told of
 _FENCE = 1.5  # Tukey's
+_BLOCK = 4096  # specimens that are compared with all clusters at once
 _ROUNDING = 1e-6  # of a distance: copies of one picture are no outliers
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A cluster: its members that are shown, nearest to the middle first, with their distances and whether outliers."""
+    """A cluster: its members that are shown, nearest to the middle first, with their distances and whether outliers.
+
+    Or what is in none, farthest first, each with the cluster that is `nearest` to it; the id is empty then.
+    """
 
     id: str
     name: str | None
@@ -60,15 +66,23 @@ class _Shown:
     members: tuple[Specimen, ...]
     distances: tuple[float, ...]
     outliers: tuple[bool, ...]
+    nearest: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
-        return f"{self.id} {self.name}" if self.name else self.id
+        return (f"{self.id} {self.name}" if self.name else self.id) or "Not clustered"
+
+    @property
+    def told(self) -> str:
+        """What is said of the distances below the pictures."""
+        if self.id:
+            return "below each picture its cosine distance to the middle of the cluster"
+        return "below each picture its cosine distance to the middle of the cluster that is nearest; the farthest first"
 
     def files(self) -> list[str]:
         """Names of its sheets: `C0003.jpg`, or `C0003-1.jpg`, `C0003-2.jpg`."""
         pages = -(-len(self.members) // PER_PAGE)
-        stem = safe_name(self.title)
+        stem = safe_name(self.title) if self.id else NOT_CLUSTERED
         return [f"{stem}.jpg"] if pages == 1 else [f"{stem}-{page + 1}.jpg" for page in range(pages)]
 
 
@@ -83,9 +97,8 @@ def write_sheets(
     """Draw contact sheets; see `Index.report_sheets`."""
     if most < 1:
         raise UsageError(f"most {most}: at least 1")
-    shown = _clusters(index, only, most)
-    if not shown:
-        raise UsageError("nothing is in a cluster, so there is nothing to draw: `morphoindex cluster` first")
+    shown = _shown(index, only, most)
+    clusters = sum(1 for one in shown if one.id)
     other = "other clusters: name a new folder, or --force draws it anew"
     content = [(one.id, one.title, [member.id for member in one.members]) for one in shown]
     if force:
@@ -99,37 +112,64 @@ def write_sheets(
         write_whole(out / MISSING, _table(["cluster", "id", "path", "reason"], missing))
     run = clustering_of(index)
     parameters = {"clusters": list(only), "most": most}
-    write_provenance(out, "report sheets", parameters, index.entry, clusters=len(shown), clustering=run)
+    write_provenance(out, "report sheets", parameters, index.entry, clusters=clusters, clustering=run)
     refused = tuple(Refusal(path, reason) for _, _, path, reason in missing)
     sheets = sum(len(one.files()) for one in shown)
     place = to_text(os.path.abspath(out))
-    return FolderWritten("sheets", place, sheets + len(overviews), len(shown), 0, refused, _remarks(shown, overviews))
+    return FolderWritten("sheets", place, sheets + len(overviews), clusters, 0, refused, _remarks(shown, overviews))
 
 
-def _clusters(index: Host, only: Sequence[str], most: int) -> list[_Shown]:
-    """The clusters to draw, large ones first."""
-    names = index.collection.catalog.names()
-    column = telling(index.labels)
+def _shown(index: Host, only: Sequence[str], most: int) -> list[_Shown]:
+    """The clusters to draw, large ones first, then what is in none."""
     loaded = index.collection.load()
-    rows: dict[str, list[int]] = {}
+    rows: dict[str | None, list[int]] = {}
     for row, one in enumerate(loaded.specimens):
-        if one.cluster and (not only or one.cluster in only):
-            rows.setdefault(one.cluster, []).append(row)
-    found = []
-    for cluster in sorted(rows, key=lambda c: (-len(rows[c]), c)):
-        distance = 1 - to_the_middle(loaded.matrix[rows[cluster]])
-        order = np.argsort(distance, kind="stable")
-        outlier = outliers(distance)
-        kept = _kept(order, outlier, most)
-        members = [loaded.specimens[rows[cluster][i]] for i in kept.tolist()]
-        counts = Counter(loaded.specimens[row].labels.get(column or "") for row in rows[cluster])
-        found.append(
-            _Shown(
-                cluster, names.get(cluster), len(order), _described(counts, len(order)), tuple(members),
-                tuple(distance[kept].tolist()), tuple(outlier[kept].tolist()),
-            )
-        )  # fmt: skip
+        rows.setdefault(one.cluster, []).append(row)
+    none = rows.pop(None, [])
+    if not rows:
+        raise UsageError("nothing is in a cluster, so there is nothing to draw: `morphoindex cluster` first")
+    names, column = index.collection.catalog.names(), telling(index.labels)
+    order = sorted(rows, key=lambda c: (-len(rows[c]), c or ""))
+    found = [
+        _cluster(loaded, rows[cluster], names.get(cluster or ""), column, most)
+        for cluster in order
+        if not only or cluster in only
+    ]
+    if none and (not only or NOT_CLUSTERED in only):
+        found.append(_unclustered(loaded, none, [rows[cluster] for cluster in order], most))
+    if not found:
+        raise UsageError("every specimen is in a cluster, so there is no sheet of what is in none")
     return found
+
+
+def _cluster(loaded: Vectors, rows: Sequence[int], name: str | None, column: str | None, most: int) -> _Shown:
+    distance = 1 - to_the_middle(loaded.matrix[rows])
+    order = np.argsort(distance, kind="stable")
+    outlier = outliers(distance)
+    kept = _kept(order, outlier, most)
+    members = tuple(loaded.specimens[rows[i]] for i in kept.tolist())
+    return _Shown(
+        members[0].cluster or "", name, len(rows), _described(loaded, rows, column), members,
+        tuple(distance[kept].tolist()), tuple(outlier[kept].tolist()),
+    )  # fmt: skip
+
+
+def _unclustered(loaded: Vectors, rows: Sequence[int], clusters: Sequence[Sequence[int]], most: int) -> _Shown:
+    """What is in no cluster, those first that are farthest from the middle of every cluster."""
+    middles = np.stack([loaded.matrix[members].sum(axis=0, dtype=np.float64) for members in clusters])
+    middles /= np.maximum(np.linalg.norm(middles, axis=1, keepdims=True), 1e-9)
+    distance, nearest = np.empty(len(rows)), np.empty(len(rows), np.int64)
+    for start in range(0, len(rows), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        similarity = loaded.matrix[rows[part]].astype(np.float64) @ middles.T
+        nearest[part] = similarity.argmax(axis=1)
+        distance[part] = 1 - similarity.max(axis=1).clip(-1, 1)
+    kept = np.argsort(-distance, kind="stable")[:most]
+    ids = [loaded.specimens[members[0]].cluster or "" for members in clusters]
+    return _Shown(
+        "", None, len(rows), "", tuple(loaded.specimens[rows[i]] for i in kept.tolist()),
+        tuple(distance[kept].tolist()), (False,) * len(kept), tuple(ids[i] for i in nearest[kept].tolist()),
+    )  # fmt: skip
 
 
 def outliers(distance: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -156,13 +196,13 @@ def _kept(order: NDArray[np.int64], outlier: NDArray[np.bool_], most: int) -> ND
     return np.array(near + far, np.int64)
 
 
-def _described(counts: Counter[str | None], size: int) -> str:
+def _described(loaded: Vectors, rows: Sequence[int], column: str | None) -> str:
     """The most frequent label: "Danaus plexippus 93 %"."""
-    known = {value: n for value, n in counts.items() if value}
-    if not known:
+    counts = Counter(value for row in rows if column and (value := loaded.specimens[row].labels.get(column)))
+    if not counts:
         return ""
-    value = min(known, key=lambda v: (-known[v], v))
-    return f"{value} {known[value] / size:.0%}"
+    value = min(counts, key=lambda v: (-counts[v], v))
+    return f"{value} {counts[value] / len(rows):.0%}"
 
 
 def _draw(
@@ -172,7 +212,8 @@ def _draw(
     missing: list[tuple[str, str, str, str]] = []
     total, done = sum(len(one.members) for one in shown), 0
     strips: list[Strip] = []
-    under_all = f"{len(shown):,} clusters, {in_words(clustering_of(index))}. Of each the members nearest to its middle."
+    clusters = sum(1 for one in shown if one.id)
+    under_all = f"{clusters:,} clusters, {in_words(clustering_of(index))}. Of each the members nearest to its middle."
     with ThreadPoolExecutor(usable_cores(), thread_name_prefix="sheets") as pool:
         for number, one in enumerate(shown):
             read = pool.map(lambda member: read_picture(index, member, (TILE, TILE), thumbnail), one.members)
@@ -187,20 +228,29 @@ def _draw(
             strips.append(Strip((one.title, f"{one.size:,} specimens", one.label), tuple(tiles[:COLUMNS])))
             if overviews and (len(strips) == _STRIPS or number + 1 == len(shown)):
                 page = number // _STRIPS
-                title = f"Clusters {page * _STRIPS + 1:,} to {number + 1:,}, from large to small"
-                draw_strips(out / overviews[page], title, under_all, strips)
+                draw_strips(out / overviews[page], _heading(page, min(clusters, number + 1), one), under_all, strips)
                 strips = []
             index.pause()
     return missing
 
 
+def _heading(page: int, end: int, last: _Shown) -> str:
+    """Of a page of the overview: "Clusters 10 to 14, from large to small, and what is in none"."""
+    begin = page * _STRIPS + 1
+    if begin > end:
+        return "What is in no cluster"
+    numbers = f"Clusters {begin:,} to {end:,}, from large to small" if begin < end else f"Cluster {begin:,}"
+    return numbers + ("" if last.id else ", and what is in none")
+
+
 def _tiles(
     index: Host, one: _Shown, read: Iterator[NDArray[np.uint8] | Refusal]
 ) -> Iterator[tuple[Tile, Refusal | None, Specimen]]:
-    for member, distance, far, pixels in zip(one.members, one.distances, one.outliers, read, strict=True):
+    notes = [f"  to {name}" for name in one.nearest] or ["  outlier" if far else "" for far in one.outliers]
+    for member, distance, far, note, pixels in zip(one.members, one.distances, one.outliers, notes, read, strict=True):
         refused = pixels if isinstance(pixels, Refusal) else None
         path = place(index.roots, member)
-        lines = (os.path.basename(path) if path else member.id, f"{distance:.3f}{'  outlier' if far else ''}")
+        lines = (os.path.basename(path) if path else member.id, f"{distance:.3f}{note}")
         yield Tile(refused.reason if refused else pixels, lines, far), refused, member  # type: ignore[arg-type]
 
 
@@ -210,8 +260,7 @@ def _draw_cluster(out: Path, one: _Shown, tiles: Sequence[Tile]) -> None:
     part = (
         f"{len(one.members):,} of {one.size:,} specimens" if len(one.members) < one.size else f"{one.size:,} specimens"
     )
-    told = "below each picture its cosine distance to the middle of the cluster"
-    words = [part, one.label, f"{far:,} outlier{'' if far == 1 else 's'}", told]
+    words = [part, one.label, f"{far:,} outlier{'' if far == 1 else 's'}" if one.id else "", one.told]
     for page, file in enumerate(files):
         sheet = f", sheet {page + 1} of {len(files)}" if len(files) > 1 else ""
         some = tiles[page * PER_PAGE : (page + 1) * PER_PAGE]
@@ -234,16 +283,23 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
 
 
 def _remarks(shown: Sequence[_Shown], overviews: Sequence[str]) -> tuple[str, ...]:
-    cut = [one for one in shown if len(one.members) < one.size]
+    cut = [one for one in shown if len(one.members) < one.size and one.id]
+    none = [one for one in shown if len(one.members) < one.size and not one.id]
+    clusters = sum(1 for one in shown if one.id)
     remarks = []
     if len(overviews) > 1:
         remarks.append(
-            f"{len(shown):,} clusters are more than a sheet holds: overview-1.jpg to overview-{len(overviews)}.jpg "
+            f"{clusters:,} clusters are more than a sheet holds: overview-1.jpg to overview-{len(overviews)}.jpg "
             f"show {_STRIPS} each, and each cluster has a sheet of its own"
         )
     if cut:
         remarks.append(
             f"of {len(cut):,} clusters with more than {len(cut[0].members):,} members those nearest to the middle and "
             "the outliers are shown: --most N for more"
+        )
+    if none:
+        remarks.append(
+            f"specimens in no cluster: {len(none[0].members):,} of {none[0].size:,} are shown, those farthest from every "
+            "cluster: --most N for more"
         )
     return tuple(remarks)
