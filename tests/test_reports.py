@@ -370,7 +370,7 @@ def test_what_is_in_no_cluster_has_a_sheet_the_farthest_first(index: morphoindex
     written = index.report_sheets(tmp_path / "one", ["not-clustered"], most=1)
     assert (written.files, written.clusters) == (1, 0)
     assert written.remarks == (
-        "specimens in no cluster: 1 of 2 are shown, those farthest from every cluster: --most N for more",
+        "specimens in no cluster: 1 of 2 are shown, the farthest from every cluster: --most N for more",
     )
     index.cluster(-1.0)
     with pytest.raises(UsageError, match="every specimen is in a cluster"):

@@ -299,7 +299,7 @@ def _remarks(shown: Sequence[_Shown], overviews: Sequence[str]) -> tuple[str, ..
         )
     if none:
         remarks.append(
-            f"specimens in no cluster: {len(none[0].members):,} of {none[0].size:,} are shown, those farthest from every "
+            f"specimens in no cluster: {len(none[0].members):,} of {none[0].size:,} are shown, the farthest from every "
             "cluster: --most N for more"
         )
     return tuple(remarks)
