@@ -156,7 +156,7 @@ def test_columns_of_a_capture(row: dict[str, Any], told: dict[str, Any], wrong: 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"metadata": "nowhere"}, "no such folder or CSV file"),
+        ({"metadata": "nowhere"}, "no such folder or table"),
         ({"metadata": "nowhere.csv"}, "--metadata nowhere.csv: there is no such file"),
         ({"metadata": "empty"}, "no JSON files"),
         ({"metadata": "labels.csv"}, "no column tells of the capture"),
@@ -267,7 +267,7 @@ def test_what_is_told_of_one_file_counts_before_what_is_told_of_all(index: morph
     for i in range(3):
         draw(folder / f"2024050112000{i}.png", 1, i)
     (tmp_path / "captures.csv").write_text(
-        "path;time;camera;x;y;frame\n"
+        "path;Time;camera;X;y;frame\n"
         "photos/20240501120000.png;2024-06-01T00:00:00;mine;5;6;f1\n"
         "photos/20240501120001.png;midnight;;;;\n"
         "gone.png;;;;;\n"

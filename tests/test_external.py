@@ -55,6 +55,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "zero row": ({"embeddings": vectors() * [[1], [1], [0]]}, "the first in row 2"),
     "nothing": ({"ids": np.array([], str), "embeddings": np.empty((0, 8), np.float32)}, "nothing to take in"),
     "twice": ({"ids": np.array(["a", "b", "a"])}, "'a' stands twice, the second time in row 2"),
+    "but for case": (
+        {"sex": np.array(["f", "m", ""]), "Sex": np.array(["f", "", ""])},
+        "two columns of the metadata are sex",
+    ),
     "twice as number": ({"ids": np.array([1, 2, 1])}, "'1' stands twice"),
     "empty id": ({"ids": np.array(["a", "", "c"])}, "row 1 is empty"),
     "endless id": ({"ids": np.array(["a", "b" * 513, "c"])}, "longer than 512"),

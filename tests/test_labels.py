@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import date, datetime, time
 from pathlib import Path
 
+import openpyxl
 import pytest
 from conftest import Cli, draw
 from tiny_encoder import write_encoder
@@ -77,6 +79,7 @@ def test_a_pattern_that_fits_no_file_is_told() -> None:
         ("species", "give `folder`"),
         ("{species}_{species}", "twice"),
         ("{n}_{_}", "no named field"),
+        ("{Sex}_{sex}", "twice"),
         ('{a"b}', "double quote"),
         ("folder=a\\b", "backslash"),
         ("nowhere.csv", "no such file"),
@@ -96,6 +99,8 @@ def test_what_is_no_labels(how: str, says: str, tmp_path: Path, monkeypatch: pyt
         ("path,Größe\na.jpg,1\n".encode("latin-1"), "UTF-8"),
         ("path,species\n".encode("utf-16"), "UTF-8"),
         (b'path,"5"" long"\na.jpg,1\n', "double quote"),
+        (b"path,Species,species\na.jpg,1,2\n", "the columns Species and species are one"),
+        (b"path,sex,sex\na.jpg,1,2\n", "rename or delete one"),
         (b'path,species\n"' + b"x" * 200_000 + b'",Apis\n', "CSV"),
     ],
 )
@@ -126,6 +131,43 @@ def test_tables_as_people_save_them(content: bytes, tmp_path: Path) -> None:
     read = labeller(str(table))
     assert read(f"{tmp_path}/1.jpg") == {"species": "Apis mellifera", "sex": "f"}
     assert read.unused() == []
+
+
+def test_workbooks(tmp_path: Path) -> None:
+    path = tmp_path / "labels.xlsx"
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["Path", "Species", "collected", "at", "number", "catalogue", "length", "sure", "wrong", None])
+    moment, day = datetime(2026, 5, 31, 21, 5), datetime(2026, 5, 31)
+    sheet.append(["1.jpg", " Apis mellifera ", day, moment, 12.0, 42, 0.1, True, "#N/A"])
+    sheet.append(["2.jpg", "Osmia", date(2026, 6, 1), time(7, 30), None, None, None, None, None, "beyond"])
+    sheet.append([None, "nothing"])
+    sheet["F2"].number_format = "00000"
+    sheet["I2"].data_type = "e"
+    book.create_sheet("other").append(["no", "labels"])
+    book.save(path)
+    read = labeller(str(path))
+    assert read(f"{tmp_path}/1.jpg") == {
+        "species": "Apis mellifera", "collected": "2026-05-31", "at": "2026-05-31T21:05:00", "number": "12",
+        "catalogue": "00042", "length": "0.1", "sure": "TRUE",
+    }  # fmt: skip
+    assert read(f"{tmp_path}/2.jpg") == {"species": "Osmia", "collected": "2026-06-01", "at": "07:30:00"}
+    assert read.unused() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.xlsx", b"path,species\n", "cannot be read as an Excel workbook .*save it as .xlsx or as CSV"),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "without a password"),  # how an encrypted one begins
+        ("a.xls", b"\xd0\xcf\x11\xe0", "save it as .xlsx or .csv"),
+        ("a.ods", b"PK", "save it as .xlsx or .csv"),
+    ],
+)
+def test_what_is_no_workbook(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=says):
+        labeller(str(tmp_path / name))
 
 
 def test_how_a_table_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +290,19 @@ def test_columns_of_any_name(index: morphoindex.Index, photos: Path, tmp_path: P
     assert len(labelled) == 1
     assert set(columns.values()) <= set(labelled[0].values())
     assert index.check().clean
+
+
+def test_case_does_not_count_in_names_of_columns(index: morphoindex.Index, photos: Path) -> None:
+    table = photos / "labels.csv"
+    table.write_text("path,Sex\nkind0/0.png,f\n")
+    index.add(photos, labels=str(table))
+    table.write_text("PATH,SPECIES,sex\nkind0/1.png,Apis,m\n")
+    index.add(photos, labels=str(table))
+    assert index.status().labels == ("Sex", "species")
+    assert labels_by_path(index, photos)["kind0/1.png"] == {"Sex": "m", "species": "Apis"}
+    assert index.sql("SELECT count(sex) FROM specimens").rows == ((2,),)
+    assert len(index.search(str(photos / "kind1/0.png"), 30, where='SEX = "m"').hits) == 1
+    assert index.sample(1, by="Species").by == "species"
 
 
 def test_a_column_that_cannot_be_searched_is_refused_before_anything_is_read(cli: Cli, photos: Path) -> None:

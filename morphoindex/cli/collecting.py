@@ -63,7 +63,7 @@ def init(shared: Shared, encoder: str | None, qdrant_url: str | None) -> None:
     "--labels",
     metavar="HOW",
     help="folder (the folder's name is the species), folder=COLUMN, a pattern such as "
-    "'{family}_{species}_{n}' ({n} and {_} are passed over), or a CSV file with a column path.",
+    "'{family}_{species}_{n}' ({n} and {_} are passed over), or a CSV or Excel file with a column path.",
 )
 @click.option(
     "--time-format",
@@ -72,7 +72,7 @@ def init(shared: Shared, encoder: str | None, qdrant_url: str | None) -> None:
 )
 @click.option(
     "--metadata",
-    metavar="DIR|CSV",
+    metavar="DIR|TABLE",
     help="Boxes of crops from JSON files as flat-bug writes them, or a table with a column path: time, camera, frame, "
     "x1, y1, x2, y2, …",
 )

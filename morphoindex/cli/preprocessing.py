@@ -28,8 +28,8 @@ _LISTED = 20
 @click.option("--grey", is_flag=True, help="Without colours.")
 @click.option("--quality", type=int, default=95, show_default=True, help="Of jpg and webp, 1 to 100.")
 @click.option("--labels", metavar="HOW",
-              help="folder, a pattern such as '{family}_{species}_{n}', or a CSV file with a column path. Default: the "
-              "folder, of what does not lie in RAW itself.")  # fmt: skip
+              help="folder, a pattern such as '{family}_{species}_{n}', or a CSV or Excel file with a column path. "
+              "Default: the folder, of what does not lie in RAW itself.")  # fmt: skip
 @click.option("--names", default="{folder}/{stem}", show_default=True, metavar="PATTERN",
               help="Of {folder}, {parent}, {stem}, {n} and labels.")  # fmt: skip
 @click.option("--max-megapixels", type=float, default=200, show_default=True, help="Larger photographs are refused.")

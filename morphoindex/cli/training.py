@@ -152,7 +152,8 @@ def deep_cluster(
     "--labels",
     required=True,
     metavar="HOW",
-    help="folder (the folder's name is the species), folder=COLUMN, a pattern, or a CSV file, as `add` has it.",
+    help="folder (the folder's name is the species), folder=COLUMN, a pattern, or a CSV or Excel file, as `add` has "
+    "it.",
 )
 @click.option(
     "--rank",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.captures import Captures
@@ -13,7 +13,7 @@ from morphoindex.indexer.encounters import refresh
 from morphoindex.indexer.external import Embeddings, add_external
 from morphoindex.indexer.ingest import Ingest
 from morphoindex.indexer.ingest_batch import Counts
-from morphoindex.indexer.labels import labeller
+from morphoindex.indexer.labels import labeller, spelled
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.reading import Reader
 from morphoindex.indexer.registry import EXTERNAL
@@ -37,6 +37,7 @@ def add(
     start = time.perf_counter()
     labels_of = labeller(labels) if labels else None
     giving = Giving(to_text(labels or ""))
+    _say_how_they_are_called(session, labels_of.columns() if labels_of else ())
     if max_megapixels <= 0:
         raise UsageError(f"max_megapixels {max_megapixels:g}: above 0")
     with session.working_with(session.choose_encoder(encoder)):
@@ -76,6 +77,7 @@ def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> Ad
     entry = session.begin(EncoderEntry(encoder, EXTERNAL, embeddings.vectors.shape[1]), encoder)
     with session.working_with(entry):
         giving = Giving(f"vectors of {entry.name}")
+        _say_how_they_are_called(session, dict.fromkeys(column for row in embeddings.labels for column in row))
         added, known = add_external(session, embeddings, giving)
         _finish(session)
     refresh(session)
@@ -91,6 +93,13 @@ def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> Ad
 def _finish(session: Session) -> None:
     session.settle()
     session.collection.store.optimize()
+
+
+def _say_how_they_are_called(session: Session, columns: Iterable[str]) -> None:
+    for column in columns:
+        known = spelled(column, session.labels)
+        if known != column:
+            session.say(f"the label column {column} goes into {known}, which the index has")
 
 
 def _say_what_they_lack(session: Session) -> None:

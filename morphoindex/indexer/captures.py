@@ -19,6 +19,7 @@ from morphoindex.indexer.crops import FrameMetadata, crop_of
 from morphoindex.indexer.labels import Labeller, labeller
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.specimen import CAPTURE
+from morphoindex.indexer.table_rows import TABLES
 from morphoindex.indexer.time_formats import time_reader
 
 CENTRE = ("x", "y")
@@ -59,7 +60,7 @@ class Captures:
                 wrong.append(str(error))
         found |= self._place(path, wrong)
         if self.table:
-            told, refused = fields(self.table(path))
+            told, refused = fields({column.lower(): value for column, value in self.table(path).items()})
             found |= told
             wrong += [f"{column} {words}" for column, words in refused.items()]
         if wrong:
@@ -94,7 +95,7 @@ def captures(time_format: str | None, metadata: str | None, camera: str | None) 
 
     Args:
         time_format: see `time_formats.time_reader`.
-        metadata: a folder with a JSON file for each source frame (see `FrameMetadata`), or a CSV file with a column
+        metadata: a folder with a JSON file for each source frame (see `FrameMetadata`), or a table with a column
             `path` and columns of `CAPTURE` or `CENTRE`.
         camera: `folder` (the name of the file's folder), a pattern with the field {camera}, or a name for all.
 
@@ -193,14 +194,14 @@ def _is_date(text: str) -> bool:
 
 
 def _table(file: str) -> Labeller:
-    if not file.lower().endswith((".csv", ".tsv")) and not os.path.isfile(file):
-        raise UsageError(f"--metadata {file}: there is no such folder or CSV file")
+    if not file.lower().endswith(TABLES) and not os.path.isfile(file):
+        raise UsageError(f"--metadata {file}: there is no such folder or table")
     try:
         table = labeller(file)
     except UsageError as error:
         raise UsageError(str(error).replace("--labels", "--metadata")) from None
     known = (*CAPTURE, *CENTRE)
-    if not any(column in known for column in table.columns()):
+    if not any(column.lower() in known for column in table.columns()):
         raise UsageError(f"--metadata {file}: no column tells of the capture; there may be {', '.join(known)}")
     return table
 

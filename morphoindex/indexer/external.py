@@ -19,7 +19,7 @@ from morphoindex.errors import EmbeddingsInvalid
 from morphoindex.indexer.captures import CENTRE, fields
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.interrupts import uninterrupted
-from morphoindex.indexer.labels import trouble_with
+from morphoindex.indexer.labels import RANKS, spelled, trouble_with
 from morphoindex.indexer.paths import from_text, to_text
 from morphoindex.indexer.relabelling import Giving
 from morphoindex.indexer.specimen import CAPTURE, FileRecord, Specimen, point_id
@@ -76,7 +76,8 @@ class Embeddings:
         for what, there in (("paths", files), ("metadata", rows)):
             if len(there) != len(names):
                 raise EmbeddingsInvalid(f"{len(there)} {what} for {len(names)} ids: there must be one for each")
-        return cls(names, unit, files, [_described(row, values) for row, values in enumerate(rows)])
+        described = [_described(row, values) for row, values in enumerate(rows)]
+        return cls(names, unit, files, _called_alike(described))
 
 
 def read_embeddings(path: Path) -> Embeddings:
@@ -192,7 +193,7 @@ def _specimen(index: Host, embeddings: Embeddings, row: int, now: str) -> Specim
     return Specimen(
         id=embeddings.ids[row],
         paths=records,
-        labels={column: value for column, value in values.items() if column not in CAPTURE},
+        labels={spelled(column, index.labels): value for column, value in values.items() if column not in CAPTURE},
         capture={column: value for column, value in values.items() if column in CAPTURE},
         added=now,
     )
@@ -290,6 +291,22 @@ def _described(row: int, values: Mapping[str, Any]) -> dict[str, Any]:
             except (TypeError, ValueError) as error:
                 raise EmbeddingsInvalid(f"the {column} in row {row} cannot be used: {there[column]!r}") from error
     return described
+
+
+def _called_alike(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with each column under one name: case does not count, and the first one met does."""
+    names: dict[str, str] = {}
+    for column in dict.fromkeys(column for row in rows for column in row if column not in CAPTURE):
+        names.setdefault(column.casefold(), spelled(column, RANKS))
+    called = [{names.get(column.casefold(), column): value for column, value in row.items()} for row in rows]
+    for before, after in zip(rows, called, strict=True):
+        if len(after) < len(before):
+            twice = [column for column in before if column not in after]
+            raise EmbeddingsInvalid(
+                f"two columns of the metadata are {names[twice[0].casefold()]}, since case does not count in the names "
+                "of labels: rename or leave out one of them"
+            )
+    return called
 
 
 def _missing(value: Any) -> bool:

@@ -66,10 +66,10 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
 
         Args:
             paths: one or several.
-            labels: `folder`, `folder=COLUMN`, a pattern such as `{family}_{species}_{n}`, or a CSV file with
-                a column `path`.
+            labels: `folder`, `folder=COLUMN`, a pattern such as `{family}_{species}_{n}`, or a CSV or Excel
+                file with a column `path`.
             time_format: of the time in file names, such as `%Y%m%d%H%M%S`.
-            metadata: a folder with flat-bug's JSON files, or a CSV file with a column `path` and columns of captures.
+            metadata: a folder with flat-bug's JSON files, or a table with a column `path` and columns of captures.
             camera: `folder`, a pattern with the field `{camera}`, or a name for all.
             encoder: a built-in name or an ONNX file; one that the index holds, by default the current one.
             dry_run: only count what would be read, and say what would become of labels.

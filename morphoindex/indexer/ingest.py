@@ -13,7 +13,7 @@ from morphoindex.indexer.discovery import Found, Unusable, discover
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.ingest_batch import Batch, Counts, Told, closed, described, now
 from morphoindex.indexer.interrupts import uninterrupted
-from morphoindex.indexer.labels import Labeller
+from morphoindex.indexer.labels import Labeller, spelled
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.reading import Candidate, Outcome, Reader, identify, in_order
 from morphoindex.indexer.relabelling import Giving
@@ -198,7 +198,8 @@ class Ingest:
 
     def _told(self, path: str) -> Told:
         """What was given for a path."""
-        labels = self._labels(path) if self._labels else {}
+        known = self._host.labels
+        labels = {spelled(c, known): value for c, value in self._labels(path).items()} if self._labels else {}
         if not labels and self._labels:
             self._giving.miss(path)
         return Told(labels, self._captures(path) if self._captures else {})

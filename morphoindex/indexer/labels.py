@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import unicodedata
@@ -15,9 +14,11 @@ from typing import Protocol
 from morphoindex.errors import UsageError
 from morphoindex.indexer.images import SUFFIXES
 from morphoindex.indexer.paths import to_text
+from morphoindex.indexer.table_rows import TABLES, path_column, read_rows
 
 FOLDER_LABEL = "species"
 RANKS = ("species", "genus", "family", "order")
+"""Label columns of these names, in whatever case, are called so."""
 CLUSTER_NAME = "cluster_name"
 ASSIGNED = ("path", "id", "cluster", CLUSTER_NAME, "verified", "probability")
 """The columns of `report assignments` before the labels: what the index knows itself."""
@@ -47,11 +48,11 @@ def labeller(how: str) -> Labeller:
 
     Args:
         how: `folder` or `folder=COLUMN` (the name of the file's folder), a pattern with `{column}` fields
-            (`{order}-{family}_{n}`; with `/` in it, it also takes in folders), or a CSV file with a column `path`.
-            Of one that `report assignments` has written, the columns after `ASSIGNED` are the labels.
+            (`{order}-{family}_{n}`; with `/` in it, it also takes in folders), or a CSV or Excel file with a
+            column `path`. Of one that `report assignments` has written, the columns after `ASSIGNED` are the labels.
 
     Raises:
-        UsageError: it is none of these, the CSV file cannot be used, or a column cannot be named so.
+        UsageError: it is none of these, the file cannot be used, or a column cannot be named so.
     """
     if how.count("{") != how.count("}"):
         raise UsageError(f"--labels {how!r}: a brace is missing")
@@ -62,10 +63,10 @@ def labeller(how: str) -> Labeller:
         return _FromPath(how, lambda path: {column: os.path.basename(os.path.dirname(path))}, [column])
     if "{" in how:
         return _pattern(how)
-    if how.lower().endswith((".csv", ".tsv")) or os.path.isfile(how):
+    if how.lower().endswith(TABLES) or os.path.isfile(how):
         return _table(Path(how))
     raise UsageError(
-        f"--labels {how!r}: give `folder`, a pattern such as '{{family}}_{{species}}_{{n}}', or a CSV file"
+        f"--labels {how!r}: give `folder`, a pattern such as '{{family}}_{{species}}_{{n}}', or a CSV or Excel file"
     )
 
 
@@ -84,7 +85,17 @@ def _usable(column: str, how: str) -> str:
     trouble = trouble_with(column)
     if trouble:
         raise UsageError(f"--labels {how}: {trouble}")
-    return column
+    return spelled(column, RANKS)
+
+
+def spelled(column: str, known: Sequence[str]) -> str:
+    """A label column as it is known already: `"Sex", ("species", "sex")` -> "sex"; as it is, where it is not known."""
+    return column if column in known else _by_case(tuple(known)).get(column.casefold(), column)
+
+
+@lru_cache(16)
+def _by_case(known: tuple[str, ...]) -> dict[str, str]:
+    return {column.casefold(): column for column in reversed(known)}
 
 
 @dataclass
@@ -121,7 +132,7 @@ def _pattern(pattern: str) -> Labeller:
         name = match[1].strip()
         if name in ("", "_", "n"):
             parts.append(r"[^/]*?")
-        elif name in names:
+        elif name.casefold() in map(str.casefold, names):
             raise UsageError(f"--labels {pattern!r}: {{{name}}} stands in it twice")
         else:
             names.append(_usable(name, how))
@@ -187,40 +198,31 @@ def _key(path: str) -> str:
 
 
 def _table(path: Path) -> Labeller:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=_delimiter(header))
-            columns = [column.strip() for column in next(reader, [])]
-            at = _path_column(columns)
-            if at is None:
-                raise UsageError(f"{path}: no column `path`; its columns are {', '.join(columns) or 'none'}")
-            of_a_report = "cluster" in columns and not _TELLING.isdisjoint(columns)
-            own = (*ASSIGNED, ENCOUNTER) if of_a_report else (columns[at],)
-            ours = own if len(own) == 1 else {*own, *filter(DERIVED.fullmatch, columns)}
-            named = {i: _usable(column, str(path)) for i, column in enumerate(columns) if column and column not in ours}
-            rows = {
-                _row_key(row[at].strip()): _labels(row, named) for row in reader if len(row) > at and row[at].strip()
-            }
-    except FileNotFoundError:
-        raise UsageError(f"--labels {path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(
-            f'{path} cannot be read as a CSV file in UTF-8 ({error}): save it as one (in Excel, "CSV UTF-8")'
-        ) from error
+    table = read_rows(path)
+    columns = [column.strip() for column in next(table, [])]
+    at = path_column(columns)
+    if at is None:
+        raise UsageError(f"{path}: no column `path`; its columns are {', '.join(filter(None, columns)) or 'none'}")
+    of_a_report = "cluster" in columns and not _TELLING.isdisjoint(columns)
+    own = (*ASSIGNED, ENCOUNTER) if of_a_report else (columns[at],)
+    ours = own if len(own) == 1 else {*own, *filter(DERIVED.fullmatch, columns)}
+    there = {i: column for i, column in enumerate(columns) if column and (column not in ours or i == at)}
+    _see_that_they_differ(there.values(), str(path))
+    named = {i: _usable(column, str(path)) for i, column in there.items() if i != at}
+    rows = {_row_key(row[at].strip()): _labels(row, named) for row in table if len(row) > at and row[at].strip()}
     return _Table(os.path.realpath(path.parent), os.path.realpath("."), rows, list(named.values()))
 
 
-def _delimiter(header: str) -> str:
-    """Comma, semicolon or tab: the one that sets the column `path` apart, else the most frequent one."""
-    by_count = sorted(",;\t", key=header.count, reverse=True)
-    split = (mark for mark in by_count if _path_column(next(csv.reader([header], delimiter=mark), [])) is not None)
-    return next(split, by_count[0])
-
-
-def _path_column(columns: Sequence[str]) -> int | None:
-    return next((i for i, column in enumerate(columns) if column.strip().lower() == "path"), None)
+def _see_that_they_differ(columns: Iterable[str], how: str) -> None:
+    """See that no two columns are one but for the case of their letters."""
+    met: dict[str, str] = {}
+    for column in columns:
+        if column.casefold() in met:
+            raise UsageError(
+                f"--labels {how}: the columns {met[column.casefold()]} and {column} are one, since case does not count "
+                "in the names of labels: rename or delete one of them"
+            )
+        met[column.casefold()] = column
 
 
 def _labels(row: Sequence[str], columns: Mapping[int, str]) -> dict[str, str]:
@@ -239,15 +241,16 @@ def _real(folder: str) -> str:
 
 
 def see_column(columns: Sequence[str], name: str) -> str:
-    """The name of a label column, as it was given.
+    """The label column of this name, in whatever case it was given.
 
     Raises:
         UsageError: there is none of that name.
     """
-    if name not in columns:
+    found = spelled(name, columns)
+    if found not in columns:
         known = ", ".join(columns) or "none yet: `morphoindex add PHOTOS --labels …` gives them"
         raise UsageError(f"there is no label column {name!r}; there are {known}")
-    return name
+    return found
 
 
 def telling(columns: Iterable[str]) -> str | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from morphoindex.errors import UsageError
 from morphoindex.indexer.filters import Compare, Filter, Missing, Not, Or
 from morphoindex.indexer.host import Host
-from morphoindex.indexer.labels import CLUSTER_NAME, RANKS, telling
+from morphoindex.indexer.labels import CLUSTER_NAME, RANKS, spelled, telling
 from morphoindex.indexer.selection.together import numbered, united
 from morphoindex.indexer.views import json_path, label_columns, literal
 
@@ -58,7 +58,7 @@ def label_named(labels: Sequence[str], name: str, others: Sequence[str] = (CLUST
         UsageError: there is none; `others` are told of as allowed, too.
     """
     in_sql = {column: label for label, column in label_columns(labels).items()}
-    found = name if name in labels else in_sql.get(name)
+    found = spelled(name, labels) if spelled(name, labels) in labels else in_sql.get(name)
     if found is None:
         known = ", ".join([*labels, *others])
         there = (

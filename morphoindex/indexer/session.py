@@ -20,6 +20,7 @@ from morphoindex.indexer.graph import Neighbours, forget_graph, graph_folder, op
 from morphoindex.indexer.grouping import finish_run
 from morphoindex.indexer.history import read_history, settle, take_in
 from morphoindex.indexer.journal import Journal
+from morphoindex.indexer.labels import spelled
 from morphoindex.indexer.lock import IndexLock
 from morphoindex.indexer.paths import Roots
 from morphoindex.indexer.settings import EncoderEntry, Settings, read_settings, write_settings
@@ -195,8 +196,9 @@ class Session:
             return Column(label_key(columns[name]), "text")
         if name in _NAMES:
             return _NAMES[name]
-        if name in self.settings.labels:
-            return Column(label_key(name), "text")
+        label = spelled(name, self.settings.labels)
+        if label in self.settings.labels:
+            return Column(label_key(label), "text")
         known = ", ".join([*columns, *_NAMES])
         raise UsageError(f"there is no column {name!r}; there are {known}")
 

@@ -44,7 +44,7 @@ def read_names(
 
     Args:
         pictures: to be labelled.
-        how: `folder`, a pattern, or a CSV file.
+        how: `folder`, a pattern, or a CSV or Excel file.
         ranks: the labels to learn. By default order, family, genus and species, as far as there are any, else the
             first label.
         group: a label whose equal values stay on one side of the split.
