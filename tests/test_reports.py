@@ -406,6 +406,35 @@ def test_photographs_come_to_a_folder_for_each_cluster(here: tiny.Cli) -> None:
     assert not os.path.samefile(here.folder / "copies" / some["file"], some["source"])
 
 
+def test_symbolic_links_are_taken_away_again_and_never_what_they_lead_to(here: tiny.Cli) -> None:
+    done = here("report", "folders", "--out", "out", "--files", "symlink")
+    assert "symbolic links" in done.stderr
+    assert "hard links" in here("report", "folders", "--out", "hard").stderr
+    before = manifest(here.folder / "out")
+    for row in before:
+        assert (here.folder / "out" / row["file"]).is_symlink()
+        assert os.path.samefile(here.folder / "out" / row["file"], row["source"])
+    Path(before[0]["source"]).rename(here.folder / "away.png")  # its link leads nowhere now
+    here("cluster", "--threshold", "0.9999")
+    here("report", "folders", "--out", "out", "--files", "copy", "--force", code=1)
+    left = list((here.folder / "out").rglob("*.png"))
+    assert not any(path.is_symlink() for path in left)
+    assert len(left) == len(before) - 1
+    assert all(Path(row["source"]).is_file() for row in before[1:])
+
+
+def test_add_says_what_lies_in_a_folder_that_it_passes_over_and_was_not_put_there(here: tiny.Cli) -> None:
+    tiny.photo(here.folder / "out/mine/bee.png", 50, 1)
+    here("report", "folders", "--out", "out", "--force")
+    said = here("add", ".").stderr
+    assert "1 picture there that is in none of its tables" in said
+    assert "out/mine/bee.png" in said
+    assert here.json("add", "out/mine")["added"] == 1
+    here("report", "sheets", "--out", "sheets")
+    here("dedup", "--out", "twins")
+    assert here("add", ".", code=None).stderr.count("none of its tables") == 1
+
+
 def test_a_folder_that_is_not_empty_is_refused_and_with_force_nothing_of_others_is_lost(here: tiny.Cli) -> None:
     (here.folder / "out").mkdir()
     (here.folder / "out/mine.txt").write_text("mine")

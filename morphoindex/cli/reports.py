@@ -222,8 +222,8 @@ def sheets(ctx: click.Context, shared: Shared, out: Path, only: tuple[str, ...],
 
 @report.command()
 @_out
-@click.option("--files", type=click.Choice(("link", "copy")), default="link", show_default=True,
-              help="Hard links take no room.")  # fmt: skip
+@click.option("--files", type=click.Choice(("link", "symlink", "copy")), default="link", show_default=True,
+              help="Hard links or symbolic links, which take no room, or copies.")  # fmt: skip
 @_force
 @shared
 @click.pass_context

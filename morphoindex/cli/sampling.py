@@ -43,10 +43,10 @@ _NAMED = 5
 )
 @click.option(
     "--files",
-    type=click.Choice(["copy", "link", "none"]),
+    type=click.Choice(["copy", "link", "symlink", "none"]),
     default="copy",
     show_default=True,
-    help="link: hard links, which take no room; none: the manifest alone.",
+    help="link: hard links, symlink: symbolic ones, which take no room; none: the manifest alone.",
 )
 @shared
 @click.pass_context

@@ -70,7 +70,7 @@ def hand_over(index: Host, found: DedupResult, out: Path, how: How, dry_run: boo
             taken.add(name.casefold())
             files += 1
     except (OSError, StoreError) as error:
-        words = in_words(error, how == "link") if isinstance(error, OSError) else str(error)
+        words = in_words(error, how) if isinstance(error, OSError) else str(error)
         raise UsageError(
             f"{out}: {words}. {files:,} files were brought, {TABLE} lists them; the same command again goes on"
         ) from error

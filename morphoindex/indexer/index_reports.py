@@ -172,7 +172,7 @@ class ReportMethods:
 
         Args:
             out: a new or empty folder, or that of an earlier call that was stopped.
-            files: "link" for hard links, which take no room, or "copy".
+            files: "link" for hard links, "symlink" for symbolic ones, which take no room, or "copy".
             force: take a folder whatever is in it; what an earlier call put there goes first, but for files whose
                 original is gone or has other content. A file with other content is not replaced.
             report: told how many files of how many are done.

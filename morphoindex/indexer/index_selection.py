@@ -85,7 +85,8 @@ class SelectionMethods:
             out: the folder; new, empty, or with this sample.
             layout: "flat"; "imagefolder", a folder for each value of `chosen.by` or of the label that says most; or
                 "huggingface", with a `metadata.jsonl`.
-            files: "copy"; "link", hard links, which take no room; or "none", the manifest alone.
+            files: "copy"; "link", hard links, or "symlink", symbolic ones, which take no room; or "none", the manifest
+                alone.
             report: told how many of how many are done.
 
         Raises:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from morphoindex.indexer import passed_over
 from morphoindex.indexer.captures import Captures
 from morphoindex.indexer.discovery import Found, Unusable, discover
 from morphoindex.indexer.host import Host
@@ -259,7 +260,7 @@ class Ingest:
 
     def _say_what_was_passed(self) -> None:
         for folder in sorted(self._passed):
-            self._say(f"passed over {to_text(folder)}: its pictures are made of others; named itself it is taken in")
+            self._say(passed_over.in_words(folder))
 
     def _went_through(self, path: str) -> bool:
         """Whether the path is a folder or list that this run has gone through, or lies in one."""

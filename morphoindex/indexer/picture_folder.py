@@ -30,7 +30,7 @@ from morphoindex.indexer.settings import write_whole
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.still_shown import trouble_with
 
-Files = Literal["copy", "link", "none"]
+Files = Literal["copy", "link", "symlink", "none"]
 MANIFEST = "manifest.csv"
 _PART = ".part"  # a file that is being copied
 _RESERVE = ".reserve"
@@ -178,7 +178,7 @@ def fill(
             there.append(one)
             report(number + 1, len(planned))
     except OSError as error:
-        trouble = in_words(error, files == "link")
+        trouble = in_words(error, files)
     finally:
         (out / _RESERVE).unlink(missing_ok=True)
         for name, content in tables(there).items():
@@ -191,10 +191,12 @@ def fill(
     return Filled(tuple(there), before, tuple(missing))
 
 
-def in_words(error: OSError, linking: bool) -> str:
-    """Why files cannot be put into a folder."""
-    if linking and error.errno in (errno.EXDEV, errno.EPERM, errno.ENOTSUP):
+def in_words(error: OSError, how: str) -> str:
+    """Why files cannot be put into a folder by copying, "link" or "symlink"."""
+    if how == "link" and error.errno in (errno.EXDEV, errno.EPERM, errno.ENOTSUP):
         return "hard links do not reach from the photographs to this folder, which is on another disk: have them copied"
+    if how == "symlink" and error.errno in (errno.EPERM, errno.ENOTSUP):
+        return "the disk of this folder takes no symbolic links: have them copied"
     return f"{error.strerror}: {to_text(os.fsdecode(error.filename))}" if error.filename else str(error.strerror)
 
 
@@ -216,10 +218,10 @@ def _clear(out: Path, needed: Iterable[str]) -> tuple[str, ...]:
     root, originals = out.resolve(), set(_real_paths(needed))
     for name, source in _listed(out / MANIFEST):
         file = out / name
-        real = file.resolve()
+        real = file.parent.resolve() / file.name  # a link is taken away, never what it leads to
         if not name or not real.is_relative_to(root):
             continue
-        again = source is None or _has_another(file, from_text(source))
+        again = source is None or file.is_symlink() or _has_another(file, from_text(source))
         if os.path.lexists(file) and (str(real) in originals or not again):
             kept.append(name)
             continue
@@ -276,6 +278,8 @@ def _put(source: str, target: Path, part: Path, files: Files, force: bool) -> bo
     try:
         if files == "link":
             os.link(os.path.realpath(source), part)
+        elif files == "symlink":
+            os.symlink(os.path.abspath(source), part)
         else:
             shutil.copyfile(source, part)
         os.replace(part, target)

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.host import Host
@@ -32,6 +32,14 @@ from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.views import label_columns
 
 NOT_CLUSTERED = "not-clustered"
+HOW = {
+    "link": "these are hard links, which take no room: a file that is edited here is edited in the collection too; "
+    "--files copy has files of their own",
+    "symlink": "these are symbolic links, which take no room: they lead nowhere once the photographs are moved, and "
+    "a file that is edited here is edited in the collection; --files copy has files of their own",
+    "copy": "these are copies: the photographs of the collection are as they were, whatever becomes of these",
+}
+"""How files are brought to folders, and what that means."""
 _COLUMNS = ("file", "id", "cluster", "cluster_name", "probability", "source")
 
 
@@ -43,8 +51,8 @@ def write_folders(
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> FolderWritten:
     """Bring all photographs to folders of their clusters; see `Index.report_folders`."""
-    if files not in get_args(Files) or files == "none":
-        raise UsageError(f"files {files!r}: link or copy")
+    if files not in HOW:
+        raise UsageError(f"files {files!r}: {', '.join(HOW)}")
     catalog = index.collection.catalog
     names = catalog.names()
     specimens = sorted((one for some in index.collection.scroll() for one in some), key=_in_order)
@@ -68,6 +76,7 @@ def write_folders(
         remarks.append(f"{said}, such as {kept[0]}: the original is gone or has other content")
     if len(with_files) < len(specimens):
         remarks.append(f"{len(specimens) - len(with_files):,} specimens have no file, and are left out")
+    remarks.append(HOW[files])
     return FolderWritten(
         "folders", to_text(os.path.abspath(out)), len(filled.there),
         len({of[one.id].cluster for one in filled.there} - {None}), filled.before, filled.missing, tuple(remarks),
