@@ -13,6 +13,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
+    from morphoindex.exporters.joining import Joined
     from morphoindex.exporters.making import Made, Material
 
 FITS = ("squash", "crop", "letterbox")
@@ -141,6 +142,36 @@ def import_(
     shared.remark("mean and std are taken as given: nothing in a file tells whether they are right")
 
 
+@click.command()
+@click.argument("encoders", nargs=-1, required=True, metavar="ENCODER…")
+@click.option("--mirror", is_flag=True, help="Look at each photograph from both sides: twice the time.")
+@click.option("--to", metavar="FILE", help="The file to write. Default: NAME.onnx here.")
+@click.option("--name", help="What the encoder is called. Default: by its parts.")
+@shared
+def join(shared: Shared, encoders: tuple[str, ...], mirror: bool, to: str | None, name: str | None) -> None:
+    """Make one encoder of several, whose vectors are theirs side by side.
+
+    What two networks see together tells more species apart than either. They have to take the same pixels; a search
+    or an add then takes as long as with all of them. Needs the extra `train`, of which only onnx is used.
+    """
+    with train_extra():
+        from morphoindex.cli import render
+        from morphoindex.exporters.joining import join as join_files
+        from morphoindex.indexer.encoder import Encoder
+        from morphoindex.indexer.registry import find_file
+
+        files = [find_file(encoder, shared.index) for encoder in encoders]
+        name = name or "+".join(Encoder(file).info.name for file in files) + ("-mirrored" if mirror else "")
+        made = join_files(files, Path(to or f"{name}.onnx"), name, mirror)
+
+    def show() -> None:
+        render.line(f"wrote {made.file}: {made.encoder.dim} dimensions, {made.bytes / 1e6:.1f} MB", "bold")
+        render.line(f"beside its parts, {made.images} images: least cosine {made.least_cosine:.6f}")
+        show_uses(str(made.file))
+
+    shared.answer(_as_dict(made), show)
+
+
 def _make(
     shared: Shared, material: Material, source: str, *, to: str | None, name: str | None, fit: Any, resampling: Any,
     precision: Any, calibrate: Path | None, licence: str, training_data: str,
@@ -167,7 +198,7 @@ def _name(source: str, side: int, precision: str) -> str:
     return f"{plain}-{side}" + ("" if precision == "fp32" else f"-{precision}")
 
 
-def _as_dict(made: Made) -> dict[str, Any]:
+def _as_dict(made: Made | Joined) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {**asdict(made), "file": str(made.file)}

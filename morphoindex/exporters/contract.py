@@ -16,6 +16,7 @@ from morphoindex.exporters.preparation import Preparation
 CONTRACT = "1"
 LEAST_OPSET = 13
 SHORTEST = 1e-12  # features that are all zero stay zero
+UNIT_CONSTANTS = {"last": np.array([1]), "shortest": np.array(SHORTEST, np.float32)}
 _NETWORK = "network/"
 
 
@@ -79,8 +80,7 @@ def wrap(network: FloatNetwork, preparation: Preparation, record: EncoderRecord)
         "starts": np.array([preparation.margin] * 2),
         "ends": np.array([preparation.margin + preparation.height, preparation.margin + preparation.width]),
         "rows_columns": np.array([1, 2]),
-        "last": np.array([1]),
-        "shortest": np.array(SHORTEST, np.float32),
+        **UNIT_CONSTANTS,
     }
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
@@ -98,12 +98,21 @@ def wrap(network: FloatNetwork, preparation: Preparation, record: EncoderRecord)
         graph, opset_imports=model.opset_import, ir_version=model.ir_version, functions=model.functions,
         producer_name="morphoindex", doc_string=f"{record.name} {record.version}",
     )  # fmt: skip
-    helper.set_model_props(encoder, _metadata(preparation, record))
+    set_metadata(encoder, preparation.fit, preparation.resampling, record)
     _forget_origin(encoder)
+    return checked(encoder, record.name)
+
+
+def checked(encoder: ModelProto, name: str) -> ModelProto:
+    """The same model, if it is valid ONNX.
+
+    Raises:
+        EncoderInvalid: it is not.
+    """
     try:
         onnx.checker.check_model(encoder, full_check=True)
     except Exception as error:  # of several classes, without a base of its own
-        raise EncoderInvalid(f"{record.name} does not become a valid ONNX file: {_first_line(error)}") from error
+        raise EncoderInvalid(f"{name} does not become a valid ONNX file: {_first_line(error)}") from error
     return encoder
 
 
@@ -135,13 +144,23 @@ def _before(preparation: Preparation, channels_last: bool, element: int, sink: s
 
 
 def _after(source: str) -> list[NodeProto]:
-    # A sum and a square root rather than a norm operator: every runtime has these, and in float32 nothing overflows.
+    flat: list[tuple[str, list[str], dict[str, object]]] = [
+        ("Cast", [], {"to": TensorProto.FLOAT}), ("Flatten", [], {"axis": 1})
+    ]  # fmt: skip
+    return [*_chain(source, flat, "features"), *to_unit_length("features", "embedding")]
+
+
+def to_unit_length(source: str, sink: str) -> list[NodeProto]:
+    """Nodes that bring float32 [N, d] to rows of length one; zero stays zero. They need `UNIT_CONSTANTS`.
+
+    A sum and a square root rather than a norm operator: every runtime has these, and in float32 nothing overflows.
+    """
+    squares, total, length = (f"{sink}/{step}" for step in ("squares", "sum", "length"))
     return [
-        *_chain(source, [("Cast", [], {"to": TensorProto.FLOAT}), ("Flatten", [], {"axis": 1})], "features"),
-        helper.make_node("Mul", ["features", "features"], ["squares"], name="squares"),
-        helper.make_node("ReduceSum", ["squares", "last"], ["sum"], name="sum", keepdims=1),
-        *_chain("sum", [("Sqrt", [], {}), ("Max", ["shortest"], {})], "length"),
-        helper.make_node("Div", ["features", "length"], ["embedding"], name="embedding"),
+        helper.make_node("Mul", [source, source], [squares], name=squares),
+        helper.make_node("ReduceSum", [squares, "last"], [total], name=total, keepdims=1),
+        *_chain(total, [("Sqrt", [], {}), ("Max", ["shortest"], {})], length),
+        helper.make_node("Div", [source, length], [sink], name=sink),
     ]
 
 
@@ -155,9 +174,10 @@ def _chain(source: str, steps: Sequence[tuple[str, list[str], dict[str, object]]
     return nodes
 
 
-def _metadata(preparation: Preparation, record: EncoderRecord) -> dict[str, str]:
-    fields = {"contract": CONTRACT, "fit": preparation.fit, "resampling": preparation.resampling, **vars(record)}
-    return {f"morphoindex.{key}": value for key, value in fields.items()}
+def set_metadata(model: ModelProto, fit: str, resampling: str, record: EncoderRecord) -> None:
+    """Write what the contract wants to be said into a model."""
+    fields = {"contract": CONTRACT, "fit": fit, "resampling": resampling, **vars(record)}
+    helper.set_model_props(model, {f"morphoindex.{key}": value for key, value in fields.items()})
 
 
 def _forget_origin(model: ModelProto) -> None:
