@@ -218,6 +218,21 @@ def test_vectors_are_the_same_in_every_format(index: morphoindex.Index, tmp_path
         assert np.array_equal(same, vectors)
 
 
+def test_the_longest_names_have_a_provenance_of_their_own(index: morphoindex.Index, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    names = ["a" * 250 + "x.png", "a" * 250 + "y.png", "é" * 125 + "x.png"]
+    for name in [*names, names[0]]:  # ours may be replaced
+        out = Path(index.report_map(tmp_path / "out" / name, "pca").provenance)
+        assert len(os.fsencode(out.name)) <= 255
+        assert out.name[:40] == name[:40]
+        assert provenance(out)["command"] == "report map"
+    assert len(list((tmp_path / "out").glob("*.provenance.json"))) == 3
+    given = [str(tmp_path / "out"), str(tmp_path / "out/*.png")]
+    assert not any(isinstance(one, Found) for one in discover(given))
+    with pytest.raises(UsageError, match="cannot be written: File name too long"):
+        index.report("clusters", out=tmp_path / ("x" * 252 + ".csv"))
+
+
 # --- maps ------------------------------------------------------------------------------------------------------------
 
 

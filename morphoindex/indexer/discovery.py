@@ -11,10 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from morphoindex.indexer.images import SUFFIXES
-from morphoindex.indexer.output_folder import OUTPUT, PROVENANCE
-
-MADE = f".{PROVENANCE}"
-"""What the file beside a picture that is not a photograph but the output of a command has at the end of its name."""
+from morphoindex.indexer.output_folder import OUTPUT, PROVENANCE, provenance_name
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def _matching(pattern: str, walked: set[str], passed: set[str]) -> Iterator[Foun
             folders.add(match.rstrip(os.sep))
             walked.add(os.path.realpath(match))
             yield from _walk(os.path.realpath(match), under, passed)
-        elif _is_candidate(os.path.basename(match)) and not os.path.exists(match + MADE):
+        elif _is_candidate(os.path.basename(match)) and not _is_told_of(match):
             yield _stat(_absolute(match), under)
 
 
@@ -227,8 +224,18 @@ def _entries(folder: str, passed: set[str] | None) -> list[os.DirEntry[str]]:
     if passed is not None and any(entry.name == OUTPUT for entry in entries):
         passed.add(folder)
         return []
-    made = {entry.name.removesuffix(MADE) for entry in entries if entry.name.endswith(MADE)}
-    return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in made]
+    told = {entry.name for entry in entries if entry.name.endswith(PROVENANCE)}
+    return [
+        entry
+        for entry in entries
+        if not entry.name.startswith(".") and not (told and provenance_name(entry.name) in told)
+    ]
+
+
+def _is_told_of(path: str) -> bool:
+    """Whether a file beside it says that it was made by a command, and so is no photograph."""
+    folder, name = os.path.split(path)
+    return os.path.exists(os.path.join(folder, provenance_name(name)))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

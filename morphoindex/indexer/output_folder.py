@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -12,7 +13,21 @@ OUTPUT = ".morphoindex-output"
 """A file that has its folder passed over: `sample`, `dedup` or `report` put pictures there, of what is in the
 collection already."""
 PROVENANCE = "provenance.json"
-"""A file that tells how its folder was made; `a.png.provenance.json` tells it of `a.png`."""
+"""A file that tells how its folder was made; `a.png.provenance.json` tells it of `a.png`, see `provenance_name`."""
+_LONGEST = 255  # bytes of a name that file systems take
+_KEY = 16  # digits
+
+
+def provenance_name(name: str) -> str:
+    """The name of the file that tells how another one in its folder was made: `a.png` -> `a.png.provenance.json`.
+
+    Where that would be longer than a file system takes it has the beginning of the name, and a key of the whole.
+    """
+    whole = f"{name}.{PROVENANCE}"
+    if len(os.fsencode(whole)) <= _LONGEST:
+        return whole
+    end = f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:_KEY]}.{PROVENANCE}"
+    return os.fsencode(name)[: _LONGEST - len(end)].decode("utf-8", "ignore") + end
 
 
 def not_named(name: str) -> Path:

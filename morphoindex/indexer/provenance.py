@@ -9,14 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from morphoindex.indexer.output_folder import PROVENANCE
+from morphoindex.indexer.output_folder import PROVENANCE, provenance_name
 from morphoindex.indexer.replacing import replacing
 from morphoindex.indexer.settings import EncoderEntry
 
 
 def provenance_file(out: Path) -> Path:
     """`set` -> `set/provenance.json` where that is a folder, else `a.csv` -> `a.csv.provenance.json`."""
-    return out / PROVENANCE if out.is_dir() else out.with_name(f"{out.name}.{PROVENANCE}")
+    return out / PROVENANCE if out.is_dir() else out.with_name(provenance_name(out.name))
 
 
 def read_provenance(out: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.images import SUFFIXES
-from morphoindex.indexer.output_folder import OUTPUT, PROVENANCE
+from morphoindex.indexer.output_folder import OUTPUT, PROVENANCE, provenance_name
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.settings import FILE as SETTINGS
 
@@ -28,10 +28,12 @@ def replacing(out: Path) -> Iterator[Path]:
     Raises:
         UsageError: the file cannot be written; or `out` is a folder, in an index, or a picture that was not made here.
     """
-    _see_harmless(out)
     beside = out.parent / f".{out.name[:_KEPT]}.{secrets.token_hex(8)}.part"
-    try:
-        beside.touch(exist_ok=False)  # what stands in the way is told before the work is done
+    try:  # what stands in the way is told before the work is done
+        with suppress(FileNotFoundError):
+            os.lstat(out)  # its name may be too long
+        _see_harmless(out)
+        beside.touch(exist_ok=False)
     except OSError as error:
         raise _refused(out, error) from error
     try:
@@ -54,7 +56,7 @@ def _see_harmless(out: Path) -> None:
     for folder in (place, *place.parents):
         if (folder / SETTINGS).is_file():
             raise UsageError(f"{to_text(os.fspath(out))} lies in the index {to_text(os.fspath(folder))}: name another")
-    told = (out.parent / f"{out.name}.{PROVENANCE}", out.parent / PROVENANCE, out.parent / OUTPUT)
+    told = (out.parent / provenance_name(out.name), out.parent / PROVENANCE, out.parent / OUTPUT)
     if out.suffix.lower() in SUFFIXES and out.is_file() and not any(file.is_file() for file in told):
         raise UsageError(
             f"{to_text(os.fspath(out))} is a picture that morphoindex did not make, and may be a photograph: "
@@ -70,5 +72,5 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def _refused(out: Path, error: OSError) -> UsageError:
-    reason = "it is a folder" if out.is_dir() else error.strerror or str(error)
+    reason = "it is a folder" if os.path.isdir(out) else error.strerror or str(error)
     return UsageError(f"{to_text(os.fspath(out))} cannot be written: {reason}")
