@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from conftest import Cli, draw
 
+import morphoindex
 from morphoindex.cli.main import COMMANDS
+from morphoindex.indexer.encoder import DEFAULT
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,38 @@ def test_add_says_that_it_makes_an_index(tmp_path: Path) -> None:
     assert "made a new index" not in cli("add", ".").stderr
     (tmp_path / "below").mkdir()
     assert Cli(tmp_path / "below").json("status")["specimens"] == 1
+
+
+def test_a_first_add_that_takes_nothing_in_leaves_nothing_behind(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    (tmp_path / "broken.jpg").write_bytes(b"broken")
+    (tmp_path / "labels.csv").write_text("file,species\n")
+    (tmp_path / "empty").mkdir()
+    draw(tmp_path / "good/a.png", 1)
+    before = sorted(tmp_path.rglob("*"))
+    done = cli("add", "broken.jpg", code=1)
+    assert "nothing was taken in, and so the new index is gone again" in done.stderr
+    for index in ((), ("--index", "new/deep"), ("--index", "empty")):
+        cli(*index, "add", "broken.jpg", code=1)
+        cli(*index, "add", "good", "--labels", "labels.csv", code=2)
+        assert "made a new index" not in cli(*index, "add", "good", "--encoder", "nope", code=2).stderr
+        assert "Would read 1 file." in cli(*index, "add", "good", "--dry-run").stdout
+        assert sorted(tmp_path.rglob("*")) == before, index
+    cli("add", "good")
+    cli("add", "broken.jpg", code=1)
+    cli("remove", "good")
+    assert cli.json("status")["specimens"] == 0  # an index that has held something stays
+
+
+def test_what_others_put_into_a_new_index_stays(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with morphoindex.open(tmp_path / "empty", create=True):
+        draw(tmp_path / "empty/a.png", 1)
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["a.png"]
+    with morphoindex.open(tmp_path / "other", create=True, encoder=DEFAULT):
+        pass
+    with morphoindex.open(tmp_path / "other") as index:
+        assert index.status().specimens == 0
 
 
 def test_dry_run_changes_nothing(tmp_path: Path) -> None:

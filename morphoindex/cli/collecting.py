@@ -123,7 +123,7 @@ def add(
         nowhere = [path for path in paths if not os.path.lexists(path) and not any(c in path for c in "*?[")]
         if len(nowhere) == len(paths):
             raise UsageError(f"there is no file or folder {nowhere[0]}")
-        with shared.open(create=not dry_run) as index, adding(paths, not (shared.quiet or shared.json)) as report:
+        with shared.open(create=True) as index, adding(paths, not (shared.quiet or shared.json)) as report:
             result = index.add(
                 paths, labels=labels, time_format=time_format, metadata=metadata, camera=camera, encoder=encoder,
                 dry_run=dry_run, max_megapixels=max_megapixels, report=report,

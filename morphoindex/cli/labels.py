@@ -70,10 +70,11 @@ def given(found: LabelsGiven, how: str, dry_run: bool) -> None:
         render.line("Labels: the pattern fits none of the files.", "yellow")
         return
     get, change, stay = ("would get", "would change", "would stay") if dry_run else ("got", "changed", "stayed")
+    whose = "its" if found.first == 1 else "their"
     words = [
         words
         for number, words in (
-            (found.first, f"{render.count(found.first, 'specimen')} {get} their first labels"),
+            (found.first, f"{render.count(found.first, 'specimen')} {get} {whose} first labels"),
             (found.further, f"{render.count(found.further, 'specimen')} {get} further ones"),
             (found.changed, f"{render.count(found.changed, 'label')} {change}"),
             (found.kept, f"{found.kept:,} {stay}"),

@@ -76,6 +76,7 @@ def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> Ad
     start = time.perf_counter()
     entry = session.begin(EncoderEntry(encoder, EXTERNAL, embeddings.vectors.shape[1]), encoder)
     with session.working_with(entry):
+        session.announce()
         giving = Giving(f"vectors of {entry.name}")
         _say_how_they_are_called(session, dict.fromkeys(column for row in embeddings.labels for column in row))
         added, known = add_external(session, embeddings, giving)

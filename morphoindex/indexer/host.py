@@ -57,6 +57,9 @@ class Host(Protocol):
     def remember(self, labels: Iterable[str]) -> None:
         """Make roots and label columns permanent, before specimens that use them are written."""
 
+    def announce(self) -> None:
+        """Say that the index is new, if it is and nobody was told so."""
+
     def pause(self) -> None:
         """Let other processes have the index, if any waits."""
 

@@ -153,6 +153,7 @@ class Ingest:
         def told() -> Iterator[tuple[list[Candidate], set[str]]]:
             for number, bite in enumerate(bites):
                 if number == 0:
+                    self._host.announce()
                     self._say(f"encoder {encoder.info.name} on {encoder.place}, {self._workers} threads")
                 yield bite
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from morphoindex.errors import IndexNotFound, UsageError
@@ -16,6 +19,10 @@ _PARTS = (
     "catalog.duckdb",
     "qdrant/morphoindex.json",
 )  # any one of them tells an index, the first one a whole one
+_ALL = (
+    "encoders", "graph", "qdrant", "catalog.duckdb", "catalog.duckdb.wal", FILE, FILE + ".new", "waiting",
+    "lock.holder", "lock",
+)  # fmt: skip
 _BEFORE = {"lock", "lock.holder", "waiting", FILE + ".new"}  # what a crash leaves that came before the first of them
 
 
@@ -60,6 +67,22 @@ def place_for_new(named: str | os.PathLike[str] | None = None) -> Path:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name another folder for the index")
     return folder.resolve()
+
+
+def take_away(folder: Path, made: Sequence[Path]) -> None:
+    """Take the parts of an index, of which none was ever used, out of a folder; and `made` folders, where left empty.
+
+    What somebody else put there stays.
+    """
+    with suppress(OSError):  # what is left is an index in which nothing is
+        for part in _ALL:
+            path = folder / part
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        for one in made:
+            one.rmdir()
 
 
 def is_index(folder: Path) -> bool:

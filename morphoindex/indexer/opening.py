@@ -31,6 +31,7 @@ def open(
         path: the index folder, or one with `.morphoindex` in it; by default MORPHOINDEX_INDEX, else the nearest
             `.morphoindex` from the working folder upwards.
         create: make one where there is none: at `path` if that is a new or empty folder, else in `.morphoindex` in it.
+            One in which nothing was put until it is closed is gone then, unless `encoder` or `qdrant_url` is given.
         encoder: for a new index, a built-in name or an ONNX file; by default it is settled by the first `add`.
         qdrant_url: for a new index, the Qdrant server that holds the specimens instead of the folder.
         command: what the caller does, shown to processes that wait for the index.
@@ -43,6 +44,7 @@ def open(
         IndexDamaged: a part is missing or cannot be read.
         EncoderMismatch: the index has another encoder than the one asked for.
     """
+    begun, made = False, list[Path]()
     try:
         folder = find_index(path)
         if create and say and not (path or os.environ.get(VARIABLE)) and folder.parent != Path.cwd():
@@ -51,10 +53,14 @@ def open(
         if not create:
             raise
         folder = place_for_new(path)
-        if _make(folder, qdrant_url, command, wait, say) and say:
-            say(f"made a new index: {folder}")
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
+        begun = _make(folder, qdrant_url, command, wait, say)
     session = Session(folder, command, wait, say or (lambda words: None))
     try:
+        if begun and (encoder or qdrant_url):
+            session.say(f"made a new index: {folder}")
+        elif begun:
+            session.begun(made)
         if qdrant_url and qdrant_url != session.settings.qdrant_url:
             raise UsageError(f"this index lives in {session.settings.store}; for a server make another: --index DIR")
         if encoder:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from morphoindex.errors import EncoderMismatch, IndexNotFound, UsageError
+from morphoindex.errors import EncoderMismatch, IndexNotFound, MorphoindexError, UsageError
 from morphoindex.indexer import registry
 from morphoindex.indexer.catalog import Catalog
 from morphoindex.indexer.collection import FIELDS, Collection
@@ -21,6 +21,7 @@ from morphoindex.indexer.grouping import finish_run
 from morphoindex.indexer.history import read_history, settle, take_in
 from morphoindex.indexer.journal import Journal
 from morphoindex.indexer.labels import spelled
+from morphoindex.indexer.location import take_away
 from morphoindex.indexer.lock import IndexLock
 from morphoindex.indexer.paths import Roots
 from morphoindex.indexer.settings import EncoderEntry, Settings, read_settings, write_settings
@@ -57,16 +58,33 @@ class Session:
             self._opened: Collection | None = None
             self._encoder: Encoder | None = None
             self._working: EncoderEntry | None = None
+            self._made: Sequence[Path] | None = None
+            self._announced = False
             self._load_settings()
         except BaseException:
             self._lock.release()
             raise
 
+    def begun(self, made: Sequence[Path]) -> None:
+        """Have the index, which this session began by making these folders, go again if nothing comes in."""
+        self._made = made
+
+    def announce(self) -> None:
+        """Say that the index is new, if it is and nobody was told so."""
+        if self._made is not None and not self._announced:
+            self._announced = True
+            self.say(f"made a new index: {self.folder}")
+
     def close(self) -> None:
         """Let go of everything; others can then open the index."""
+        unused = self._nothing_came()
         self._closed = True
         try:
             self._close_collection()
+            if unused:
+                take_away(self.folder, self._made or ())
+                if self._announced:
+                    self.say("nothing was taken in, and so the new index is gone again")
         finally:
             self._lock.release()
 
@@ -279,6 +297,15 @@ class Session:
         self.remember(labels)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _nothing_came(self) -> bool:
+        """Whether this session has begun the index, and nobody has put anything in."""
+        if self._made is None or self._closed or self._lock.has_waiters() or any(self.journal.read()):
+            return False
+        try:
+            return not self.settings.encoders or self.collection.catalog.specimens() == 0
+        except MorphoindexError:
+            return False
 
     def _load_settings(self) -> None:
         self.settings = read_settings(self.folder)
