@@ -23,6 +23,7 @@ from test_crash import small_disk
 
 import morphoindex
 from morphoindex.errors import UsageError
+from morphoindex.indexer import picture_folder
 from morphoindex.indexer.output_folder import OUTPUT
 from morphoindex.indexer.safe_names import safe_name, told_apart
 from morphoindex.indexer.sample_folder import _folders
@@ -297,6 +298,22 @@ def test_files_that_are_gone_or_changed_are_left_out_and_said(here: tiny.Cli) ->
     assert len(rows(here.folder / "subset")) == 22 == len(pictures(here.folder / "subset"))
     assert sorted(row["source"] for row in rows(here.folder / "subset"))[0].endswith("kind0/1.png")
     assert any(row["source"].endswith("copy.png") for row in rows(here.folder / "subset"))
+
+
+def test_the_manifest_is_kept_up_while_the_folder_is_filled(
+    index: morphoindex.Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_folder, "_LISTED", 5)
+    listed = []
+
+    def look(done: int, total: int) -> None:
+        there = rows(tmp_path / "out") if (tmp_path / "out/manifest.csv").exists() else []
+        assert {row["file"] for row in there} <= set(pictures(tmp_path / "out"))
+        listed.append(len(there))
+
+    index.write_sample(index.sample(12), tmp_path / "out", report=look)
+    assert listed == [0] * 4 + [5] * 5 + [10] * 3
+    assert len(rows(tmp_path / "out")) == 12
 
 
 def test_a_full_disk_lists_what_was_written_and_a_second_run_goes_on(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from morphoindex.errors import UsageError
+from morphoindex.errors import StoreError, UsageError
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.images import SUFFIXES
 from morphoindex.indexer.output_folder import OUTPUT
@@ -34,6 +34,7 @@ Files = Literal["copy", "link", "symlink", "none"]
 MANIFEST = "manifest.csv"
 _PART = ".part"  # a file that is being copied
 _RESERVE = ".reserve"
+_LISTED = 500  # files between two writings of the tables, while these are few
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def fill(
     tables: Callable[[Sequence[Planned]], Mapping[str, bytes]],
     report: Callable[[int, int], None],
     force: bool = False,
+    listing: bool = False,
 ) -> Filled:
     """Put files into a folder that was claimed, and the tables of what is there.
 
@@ -157,13 +159,14 @@ def fill(
         tables: name of a file → its content, of those that are there.
         report: told how many of how many are done.
         force: replace what is there under these names with the same content. Otherwise it counts as there.
+        listing: write the tables now and then, too, so that a kill leaves such as are true. Otherwise at the end.
 
     Raises:
         UsageError: the disk does not take it all; the same call goes on then.
     """
     there: list[Planned] = []
     missing: list[Refusal] = []
-    before, trouble = 0, ""
+    before, trouble, due = 0, "", _LISTED
     try:
         _reserve(out, sum(map(len, tables(planned).values())))
         for number, one in enumerate(planned):
@@ -176,19 +179,27 @@ def fill(
             if one.source and files != "none":
                 before += _put(one.source, out / one.name, out / _PART, files, force)
             there.append(one)
+            if listing and len(there) >= due:
+                with suppress(StoreError):  # a disk that is full is told of by the next file
+                    _write(out, tables(there))
+                due = len(there) + max(_LISTED, len(there) // 4)
             report(number + 1, len(planned))
     except OSError as error:
         trouble = in_words(error, files)
     finally:
         (out / _RESERVE).unlink(missing_ok=True)
-        for name, content in tables(there).items():
-            write_whole(out / name, content)
+        _write(out, tables(there))
     if trouble:
         raise UsageError(
             f"{out}: {trouble}. {len(there):,} of the {len(planned):,} specimens are there, {MANIFEST} lists them; the "
             "same command again goes on"
         )
     return Filled(tuple(there), before, tuple(missing))
+
+
+def _write(out: Path, tables: Mapping[str, bytes]) -> None:
+    for name, content in tables.items():
+        write_whole(out / name, content)
 
 
 def in_words(error: OSError, how: str) -> str:

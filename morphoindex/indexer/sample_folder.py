@@ -57,7 +57,7 @@ def write_sample(
     planned = _plan(index, chosen, layout, {value: folder for folder, value in folders.items()}, column)
     content = [layout, [(one.name, one.id) for one in planned]]
     claim(out, "sample", content, "another sample: name a new folder, or delete that one first")
-    filled = fill(out, planned, files, lambda there: _tables(index, chosen, there, layout, files), report)
+    filled = fill(out, planned, files, lambda there: _tables(index, chosen, there, layout, files), report, listing=True)
     laid = [one for one in filled.there if one.source and files != "none"]
     shown = {folder: value for folder, value in folders.items() if layout == "imagefolder"}
     place = to_text(os.path.abspath(out))
