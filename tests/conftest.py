@@ -66,6 +66,12 @@ def index(tmp_path: Path) -> Iterator[morphoindex.Index]:
         yield opened
 
 
+@pytest.fixture
+def here(made: tiny.Cli, tmp_path: Path) -> tiny.Cli:
+    """A copy of the folder that a module has made for all its tests."""
+    return tiny.Cli(tiny.copied(made.folder, tmp_path / "here"))
+
+
 class Cli(tiny.Cli):
     """The command line as in `tiny`, with warnings as errors; and from its very start where that matters."""
 

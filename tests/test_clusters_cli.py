@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cli(whole: Path, tmp_path: Path) -> tiny.Cli:
     """The command line in a copy of it."""
-    subprocess.run(["cp", "-a", "--sparse=always", f"{whole}/.", tmp_path], check=True)
-    return tiny.Cli(tmp_path)
+    return tiny.Cli(tiny.copied(whole, tmp_path))
 
 
 def of(cli: Any, kind: int) -> str:

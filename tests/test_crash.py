@@ -48,8 +48,7 @@ class Place:
 
     def copy(self, folder: Path) -> Place:
         """The whole of it elsewhere."""
-        subprocess.run(["cp", "-a", "--sparse=always", self.folder, folder], check=True)
-        return Place(folder)
+        return Place(tiny.copied(self.folder, folder))
 
     def found(self) -> tiny.Seen:
         """What `status` and the tables say, where nothing is wrong."""

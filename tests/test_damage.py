@@ -51,8 +51,7 @@ def index(whole: Path, tmp_path: Path) -> Path:
     """A copy of its index folder, beside its photographs."""
     shutil.copytree(whole / "photos", tmp_path / "photos")
     shutil.copyfile(whole / "tiny.onnx", tmp_path / "tiny.onnx")
-    subprocess.run(["cp", "-a", "--sparse=always", whole / ".morphoindex", tmp_path / ".morphoindex"], check=True)
-    return tmp_path / ".morphoindex"
+    return tiny.copied(whole / ".morphoindex", tmp_path / ".morphoindex")
 
 
 def cut(path: Path, keep: float) -> None:

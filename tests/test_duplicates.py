@@ -8,7 +8,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -75,8 +74,7 @@ def whole(pictures: Path, model: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def index(whole: Path, photos: Path, tmp_path: Path) -> Iterator[Index]:
     """A copy of it, open, beside a copy of the photographs."""
-    subprocess.run(["cp", "-a", "--sparse=always", whole / "index", tmp_path / "index"], check=True)
-    with morphoindex.open(tmp_path / "index") as opened:
+    with morphoindex.open(tiny.copied(whole / "index", tmp_path / "index")) as opened:
         yield opened
 
 

@@ -8,7 +8,6 @@ import os
 import pickle
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,14 +54,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tiny.Cli:
         index.cluster(0.8)
         (first, *_) = index.clusters.list().clusters
         index.clusters.name(first.id, "Apis / 'bee'?")
-    return tiny.Cli(folder)
-
-
-@pytest.fixture
-def here(made: tiny.Cli, tmp_path: Path) -> tiny.Cli:
-    """A copy of it."""
-    folder = tmp_path / "here"
-    subprocess.run(["cp", "-a", "--sparse=always", made.folder, folder], check=True)
     return tiny.Cli(folder)
 
 

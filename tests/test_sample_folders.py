@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,14 +41,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tiny.Cli:
     ) as index:
         index.add(folder / "photos", labels="folder")
         index.cluster(0.8)
-    return tiny.Cli(folder)
-
-
-@pytest.fixture
-def here(made: tiny.Cli, tmp_path: Path) -> tiny.Cli:
-    """A copy of it."""
-    folder = tmp_path / "here"
-    subprocess.run(["cp", "-a", "--sparse=always", made.folder, folder], check=True)
     return tiny.Cli(folder)
 
 

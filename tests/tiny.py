@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import types
@@ -82,6 +83,13 @@ def photos(folder: Path, kinds: int = 4, individuals: int = 8) -> Path:
         for individual in range(individuals):
             photo(folder / f"kind{kind}" / f"{individual}.png", kind, individual)
     return folder
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Copy what is in a folder into another, with holes for what an index has only reserved."""
+    target.mkdir(exist_ok=True)
+    subprocess.run(["cp", "-a", "--sparse=always", f"{source}/.", target], check=True)
+    return target
 
 
 @dataclass(frozen=True)
