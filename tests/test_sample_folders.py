@@ -24,6 +24,7 @@ import morphoindex
 from morphoindex.errors import UsageError
 from morphoindex.indexer import picture_folder
 from morphoindex.indexer.output_folder import OUTPUT
+from morphoindex.indexer.picture_folder import Files
 from morphoindex.indexer.safe_names import safe_name, told_apart
 from morphoindex.indexer.sample_folder import _folders
 from morphoindex.indexer.selection.sampling import STRATEGIES
@@ -253,10 +254,12 @@ def test_kills_leave_whole_files_and_a_folder_that_can_be_finished(here: tiny.Cl
             assert (out / name).read_bytes() == path.read_bytes()
 
 
-def test_hard_links_take_no_room_and_none_takes_nothing(index: morphoindex.Index, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["link", "symlink"])
+def test_links_take_no_room_and_none_takes_nothing(index: morphoindex.Index, tmp_path: Path, how: Files) -> None:
     chosen = index.sample(4)
-    assert index.write_sample(chosen, tmp_path / "subset", files="link").files == 4
+    assert index.write_sample(chosen, tmp_path / "subset", files=how).files == 4
     for row in rows(tmp_path / "subset"):
+        assert (tmp_path / "subset" / row["file"]).is_symlink() is (how == "symlink")
         assert os.path.samefile(tmp_path / "subset" / row["file"], row["source"])
     assert index.write_sample(chosen, tmp_path / "list", files="none").files == 0
     assert {path.name for path in (tmp_path / "list").iterdir()} == {"manifest.csv", OUTPUT}

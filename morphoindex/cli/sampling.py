@@ -134,7 +134,7 @@ def _show(result: SampleResult) -> None:
     from morphoindex.cli import render
 
     written = result.written
-    how = {"copy": "copied", "link": "linked"}.get(written.how, "listed") if written else ""
+    how = {"copy": "copied", "none": "listed"}.get(written.how, "linked") if written else ""
     number = len(result.selected) - len(written.missing) if written else 0
     several = f"{number:,} of them " if written and written.missing else ""
     place = f", {several}{how} in {render.short(written.folder)}" if written else ""

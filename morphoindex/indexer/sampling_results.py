@@ -60,7 +60,7 @@ class WrittenSample:
     """What `sample --out` put into a folder.
 
     Attributes:
-        folder: absolute; how: "copy", "link" or "none".
+        folder: absolute; how: "copy", "link", "symlink" or "none".
         files: how many of the sample lie there now; before: how many of these lay there already.
         missing: whose files are not there any more, or have other content.
         folders: class folder → label value, of the layout imagefolder; None for those without one.
