@@ -288,7 +288,7 @@ class Look:
         for one, values, weighed in zip(self._shown, maps, result.images, strict=True):
             picture = np.asarray(_fitted(one.picture, _TILE))
             laid = on_photograph(values if two else np.clip(values, 0, 1), one.place, picture.shape[:2])
-            tiles.append(Tile(_fitted(one.picture, _TILE), one.name if two else "the photograph"))
+            tiles.append(Tile(_fitted(one.picture, _TILE), self._caption(one) if two else "the photograph"))
             said = f"covering one part takes off up to {weighed.drop:.2f}"
             said += f", adds up to {weighed.gain:.2f}" if two and weighed.gain >= 0.005 else ""
             overlays.append(Tile(drawing.overlay(picture, laid, two), said))
@@ -298,6 +298,11 @@ class Look:
         title = f"cosine {result.cosine:.2f} through {self.info.name}"
         legend = Legend("sets apart", "makes alike", two_sided=True)
         return drawing.sheet(title, [*tiles, *overlays], 2, legend)
+
+    def _caption(self, one: _Shown) -> str:
+        """The name of a photograph, with its folder where both have one name."""
+        same = len({shown.name for shown in self._shown}) == 1
+        return f"{to_text(os.path.basename(os.path.dirname(one.path)))}/{one.name}" if same else one.name
 
     def _draw_layer(self, layer: Layer) -> Image.Image:
         one = self._shown[0]
