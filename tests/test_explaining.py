@@ -96,9 +96,9 @@ def test_two_photographs_are_alike_by_the_part_that_they_share(tmp_path: Path) -
 def test_photographs_of_one_name_are_called_by_their_folders(tmp_path: Path) -> None:
     planted.colours(tmp_path / "colours.onnx")
     files = []
-    for name in ("trap1/a.png", "trap2/a.png", "trap2/b.png"):
+    for left, name in enumerate(("trap1/a.png", "trap2/a.png", "trap2/b.png")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        files.append(photograph(tmp_path / name, (64, 64), ((4, 20, 20, 36), RED), ((44, 20, 60, 36), GREEN)))
+        files.append(photograph(tmp_path / name, (64, 64), ((left, 20, 20, 36), RED), ((44, 20, 60, 36), GREEN)))
     for pair, called in ((files[:2], ["trap1/a.png", "trap2/a.png"]), (files[::2], ["a.png", "b.png"])):
         look = look_at(pair, str(tmp_path / "colours.onnx"))
         assert [look._caption(one) for one in look._shown] == called
