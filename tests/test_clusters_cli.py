@@ -52,6 +52,7 @@ def test_every_command_has_help_and_json(cli: tiny.Cli, command: str) -> None:
 def test_a_tour(cli: tiny.Cli) -> None:
     one, other, third = (of(cli, kind) for kind in range(3))
     assert "3 clusters of 15 specimens, 0 in none." in cli("clusters", "list").stdout
+    assert cli("clusters", "suggest").stdout == "Every specimen is in a cluster: there is nothing to suggest.\n"
 
     done = cli("clusters", "name", one.lower(), "Danaus plexippus").stdout
     assert done == f'Decision 1: {one} named "Danaus plexippus". Undo: `morphoindex clusters undo 1`.\n'

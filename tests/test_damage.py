@@ -399,7 +399,7 @@ def test_check_names_what_is_planted_in_the_store(cli: Any, index: Path, planted
 def test_points_written_or_deleted_behind_the_catalog_are_caught_up_with(cli: Any, index: Path) -> None:
     new = Specimen("e" * 32, paths=(FileRecord("home", "new.png", 1, 1, ""),), revision=50)
     in_store(index, lambda store: store.upsert([Point(new.point, new.payload(), first_of(store).vector)]))
-    assert "1 specimens behind the store and has caught up" in cli("check").stderr
+    assert "1 specimen behind the store and has caught up" in cli("check").stderr
     in_store(index, lambda store: store.delete([new.point, first_of(store).id]))
     assert "2 specimens of the catalog are no longer in the store" in cli("check").stderr
     assert cli.json("status")["specimens"] == 11

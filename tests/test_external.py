@@ -65,7 +65,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "id of two lines": ({"ids": np.array(["a", "b\nb", "c"])}, "cannot be shown"),
     "ids in a table": ({"ids": np.array([["a"], ["b"], ["c"]])}, r"ids: have the shape \[3, 1\]"),
     "ids as one text": ({"ids": np.array("abc")}, "ids"),
-    "too few paths": ({"paths": np.array(["1.jpg"])}, "1 paths for 3 ids"),
+    "too few paths": ({"paths": np.array(["1.jpg"])}, "1 path for 3 ids"),
     "too few labels": ({"species": np.array(["Apis"])}, "`species` does not have one value"),
     "path twice": ({"paths": np.array(["1.jpg", "2.jpg", "./1.jpg"])}, "path of both a and c"),
     "zero byte": ({"paths": np.array(["1.jpg", "2\0.jpg", "3.jpg"])}, "zero byte"),

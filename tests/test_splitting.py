@@ -351,10 +351,10 @@ def test_one_class_one_group_and_no_group_to_spare(tmp_path: Path) -> None:
         assert index.split(name="boxes").one_group == ("rare",)
         index.remove([str(i) for i in range(30, 50)])
         index.remove("r")
-        with pytest.raises(UsageError, match="hang together in 1 groups, and 2 sides need one each"):
+        with pytest.raises(UsageError, match="hang together in 1 group, and 2 sides need one each"):
             index.split("80/20", groups="box", name="again")
         index.remove([str(i) for i in range(29)])
-        with pytest.raises(UsageError, match="1 specimens are too few for 2 sides"):
+        with pytest.raises(UsageError, match="1 specimen is too few for 2 sides"):
             index.split("80/20", name="again")
 
 

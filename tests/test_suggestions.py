@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import morphoindex
+from morphoindex.cli.clusters import _suggestions
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.communities import ties
 from morphoindex.indexer.clustering.forest import ClusterForest
 from morphoindex.indexer.clustering.suggestions import NEIGHBOURS, suggestions
+from morphoindex.indexer.suggestion_results import SuggestionList
 
 
 def grown(vectors: np.ndarray) -> ClusterForest:
@@ -134,3 +136,9 @@ def test_the_command_and_the_report(two: Path) -> None:
     assert all(0.5 < float(row["suggested_probability"]) <= 1 for row in rows if row["suggested"])
     refused = cli("--index", "i", "clusters", "suggest", "C0099", code=2)
     assert "C0099" in refused.stderr
+
+
+def test_where_no_cluster_is_likely(capsys: pytest.CaptureFixture[str]) -> None:
+    _suggestions(SuggestionList(1, 0.9, ()))
+    says = "1 specimen in no cluster; for none of them a cluster is likely, with a probability of 0.9 or more.\n"
+    assert capsys.readouterr().out == says

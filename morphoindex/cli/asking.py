@@ -149,7 +149,7 @@ def _show_clusters(result: ClusterResult) -> None:
         )
     if len(result.clusters) > _LISTED:
         where = "" if result.dry_run else ": `morphoindex clusters list` has all"
-        render.line(f"… and {len(result.clusters) - _LISTED:,} smaller ones{where}.")
+        render.line(f"… and {render.count(len(result.clusters) - _LISTED, 'smaller one')}{where}.")
     if result.verification is not None:
         _show_verification(result.verification)
     if result.dry_run:
@@ -177,7 +177,7 @@ def _show_events(result: ClusterResult) -> None:
         render.line(words)
     if len(told) > _TOLD:
         where = "" if result.dry_run else ": `morphoindex sql 'SELECT * FROM events'`"
-        render.line(f"… and {len(told) - _TOLD:,} more such changes{where}")
+        render.line(f"… and {render.count(len(told) - _TOLD, 'more such change')}{where}")
 
 
 def _show_table(result: ClusterResult) -> None:
@@ -213,7 +213,8 @@ def _show_verification(found: Verification) -> None:
         return
     shown = ", ".join(found.differing[:_LISTED])
     more = f" and {len(found.differing) - _LISTED:,} more" if len(found.differing) > _LISTED else ""
-    render.line(f"Verified {found.how}: {len(found.differing):,} specimens differ: {shown}{more}.")
+    differ = render.count(len(found.differing), "specimen differs", "specimens differ")
+    render.line(f"Verified {found.how}: {differ}: {shown}{more}.")
 
 
 def _show_sweep(shared: Shared, thresholds: list[float], neighbours: Literal["auto", "exact", "approximate"]) -> None:

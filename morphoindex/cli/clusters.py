@@ -227,9 +227,13 @@ def _suggestions(found: SuggestionList) -> None:
             + ("" if found.dry_run else " `morphoindex clusters undo` takes back one cluster at a time.")
         )
         return
+    if not found.outside:
+        render.line("Every specimen is in a cluster: there is nothing to suggest.")
+        return
+    some = f"{len(found.suggestions):,}" if found.suggestions else "none"
     render.line(
-        f"{render.count(found.outside, 'specimen')} in no cluster; for {len(found.suggestions):,} of them a cluster is "
-        f"likely, with a probability of {found.least:g} or more."
+        f"{render.count(found.outside, 'specimen')} in no cluster; for {some} of them a cluster is likely, with a "
+        f"probability of {found.least:g} or more."
     )
     rows = [
         (f"{one.probability:.2f}", one.cluster, one.name or "", render.short(one.path or one.id))

@@ -170,7 +170,8 @@ def _render_added(result: AddResult, dry_run: bool, labels: str | None) -> None:
     )
     if result.added and result.not_clustered:
         render.line(
-            f"{result.not_clustered:,} of its specimens are not clustered yet: `morphoindex cluster` does that."
+            f"{render.count(result.not_clustered, 'of its specimens is', 'of its specimens are')} not clustered yet: "
+            "`morphoindex cluster` does that."
         )
     if result.labels:
         given(result.labels, labels or "", dry_run)

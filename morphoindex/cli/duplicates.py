@@ -97,9 +97,8 @@ def _show(result: DedupResult) -> None:
         for other in group.drop:
             render.line(f"{other.similarity:.3f}  {_how(other):<9}  {render.short(other.path)}{_through(other)}")
     if len(result.groups) > _LISTED:
-        render.line(
-            f"\n… and {len(result.groups) - _LISTED:,} more groups: --json has all, --out DIR brings the files."
-        )
+        more = render.count(len(result.groups) - _LISTED, "more group")
+        render.line(f"\n… and {more}: --json has all, --out DIR brings the files.")
     if result.unread:
         first = result.unread[0]
         render.line(
@@ -134,7 +133,7 @@ def _show_brought(done: HandedOut) -> None:
 
     word = {"copy": "copied to", "link": "linked in", "move": "moved to"}[done.how]
     would = "would be " if done.dry_run else ""
-    before = f"; {done.before:,} were there already" if done.before else ""
+    before = f"; {render.count(done.before, 'was', 'were')} there already" if done.before else ""
     render.line(f"\n{render.count(done.files, 'file')} {would}{word} {render.short(done.folder)}{before}.")
     if done.missing:
         first = done.missing[0]

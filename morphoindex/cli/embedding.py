@@ -46,7 +46,9 @@ def _show_reembedded(result: ReembedResult, dry_run: bool, current: str) -> None
 
     photographs = render.count(result.embedded, "photograph")
     if dry_run:
-        render.line(f"Would read {photographs} to give {result.lacking:,} specimens a vector of {result.encoder}.")
+        render.line(
+            f"Would read {photographs} to give {render.count(result.lacking, 'specimen')} a vector of {result.encoder}."
+        )
     elif not (result.embedded or result.refused):
         render.line(
             f"Nothing to do: all {render.count(result.specimens, 'specimen')} have a vector of {result.encoder}."
@@ -91,7 +93,8 @@ def _show_compared(result: Comparison) -> None:
     from morphoindex.cli import render
 
     one, other, overlap = result.a, result.b, result.overlap
-    left_out = f"; {result.left_out:,} without a vector of both are left out" if result.left_out else ""
+    without = ("without a vector of both is left out", "without a vector of both are left out")
+    left_out = f"; {render.count(result.left_out, *without)}" if result.left_out else ""
     render.line(f"{one.encoder} and {other.encoder} on {render.count(result.specimens, 'specimen')}{left_out}.")
     sampled = f" ({overlap.sampled:,} looked at)" if overlap.sampled < result.specimens else ""
     low, _, high = overlap.quartiles
@@ -104,11 +107,11 @@ def _show_compared(result: Comparison) -> None:
     for side in (one, other):
         how = ", ".join([side.method, *(f"{name} {value}" for name, value in side.parameters.items())])
         clusters = render.count(side.clusters, "cluster")
-        render.line(f"By {side.encoder}: {clusters}, {side.noise:,} specimens in none ({how}).")
+        render.line(f"By {side.encoder}: {clusters}, {render.count(side.noise, 'specimen')} in none ({how}).")
     if result.ami is not None:
         render.line(
-            f"Agreement of the two on the {result.in_both:,} specimens that both have in clusters: adjusted mutual "
-            f"information {result.ami:.2f}, adjusted Rand index {result.ari:.2f}."
+            f"Agreement of the two on {render.count(result.in_both, 'specimen')} that both have in clusters: adjusted "
+            f"mutual information {result.ami:.2f}, adjusted Rand index {result.ari:.2f}."
         )
     _show_what_would_happen(result)
 

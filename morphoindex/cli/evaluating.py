@@ -35,6 +35,7 @@ def evaluate(
     --compare runs several methods on the same vectors: those of `cluster`, and OPTICS, k-means and average linkage
     beside them. Nothing of that is kept.
     """
+    from morphoindex.cli import render
     from morphoindex.errors import UsageError
 
     compare = compare or bool(methods)
@@ -50,15 +51,16 @@ def evaluate(
     for words in result.remarks:
         shared.remark(words)
     if result.lacking:
-        shared.remark(f"{result.lacking:,} specimens have no vector of {result.encoder}, and are left out")
+        shared.remark(
+            f"{render.count(result.lacking, 'specimen has', 'specimens have')} no vector of {result.encoder}: left out"
+        )
     if result.not_clustered:
         shared.remark(
-            f"{result.not_clustered:,} have come since the last `morphoindex cluster`: they are in no cluster"
+            f"{render.count(result.not_clustered, 'specimen has', 'specimens have')} come since the last "
+            "`morphoindex cluster`: in no cluster yet"
         )
 
     def show() -> None:
-        from morphoindex.cli import render
-
         _show_comparison(result) if compare else _show_one(result)
         if result.written:
             render.line(f"Wrote {' and '.join(result.written.files[:2])} to {render.short(result.written.folder)}.")
@@ -131,7 +133,9 @@ def _of_labels(one: MethodScores) -> tuple[str, ...]:
 
 
 def _labels(result: Evaluation) -> str:
-    return f"{result.label}: {result.values:,} values of {result.labelled:,} labelled"
+    from morphoindex.cli import render
+
+    return f"{result.label}: {render.count(result.values, 'value')} of {result.labelled:,} labelled"
 
 
 def _figure(value: float | None, digits: int = 3) -> str:

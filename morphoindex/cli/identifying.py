@@ -126,8 +126,11 @@ def _named(found: Identified) -> str:
 
 
 def _in_words(found: Calibration) -> str:
+    from morphoindex.cli import render
+
     return (
-        f"calibrated on {found.specimens:,} specimens of {found.names:,} names: of those whose name is here "
+        f"calibrated on {render.count(found.specimens, 'specimen')} of {render.count(found.names, 'name')}: of those "
+        "whose name is here "
         f"{found.known['known']:.0%} are called known and {found.known['novel']:.0%} novel, of those whose name is "
         f"not {found.novel['novel']:.0%} novel and {found.novel['known']:.0%} known (AUROC {found.auroc:.2f}; "
         f"at {found.threshold:.2f}, without near, {found.error:.0%} are wrong); {found.accuracy:.0%} of names are right"

@@ -86,7 +86,7 @@ def _show(result: PreprocessResult) -> None:
 
     verb = "Would make" if result.dry_run else "Made"
     unless = ", but for what cannot be read" if result.dry_run else ""
-    before = f", {result.before:,} were there already" if result.before else ""
+    before = f", {render.count(result.before, 'was', 'were')} there already" if result.before else ""
     rate = "" if result.dry_run else f" in {result.seconds:.1f} s, {result.images_per_second:,.0f} a second"
     render.line(
         f"{verb} {render.count(result.written, 'picture')}{rate}{unless}{before}. {render.short(result.folder)} "

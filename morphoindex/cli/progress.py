@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from morphoindex.indexer.words import count
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -86,7 +88,8 @@ def comparing(shown: bool) -> Iterator[Callable[[Comparing], None]]:
 
 def _say_once(done: Comparing) -> None:
     if not done.compared and done.total > _MANY:
-        print(f"comparing {done.total:,} pairs of photographs: each pair is compared once", file=sys.stderr, flush=True)
+        pairs = count(done.total, "pair of photographs", "pairs of photographs")
+        print(f"comparing {pairs}: each pair is compared once", file=sys.stderr, flush=True)
 
 
 @contextmanager

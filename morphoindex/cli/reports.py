@@ -69,7 +69,7 @@ def _overview(shared: Shared) -> None:
             columns = ("cluster", *size, "name", f"most frequent {column}", "share")
             render.table(columns, rows, right=(*size, "share"))
         if len(result.clusters) > _LISTED:
-            render.line(f"… and {len(result.clusters) - _LISTED:,} smaller clusters")
+            render.line(f"… and {render.count(len(result.clusters) - _LISTED, 'smaller cluster')}")
         for name, values in result.labels.items():
             line = f"{name}: {render.count(len(values), 'value')}"
             if len(values) <= max(20, result.specimens / 4):  # else nearly each specimen has its own

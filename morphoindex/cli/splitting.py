@@ -141,4 +141,4 @@ def _show_labels(result: SplitResult) -> None:
     heads = ("off by", *(side.name for side in result.sides), str(result.plan.by))
     render.table(heads, rows, right=heads[:-1])
     if len(values) > _LISTED:
-        render.line(f"… and {len(values) - _LISTED:,} more that are nearer to their shares: --json has all.")
+        render.line(f"… and {len(values) - _LISTED:,} more, nearer to their shares: --json has all.")

@@ -59,7 +59,7 @@ def status(shared: Shared) -> None:
             *([] if result.encounters is None else [("encounters", f"{result.encounters:,}")]),
             ("paths", f"{result.paths:,}"),
             ("refused", f"{result.refused:,}"),
-            ("clusters", f"{result.clusters:,} with {result.clustered:,} specimens"),
+            ("clusters", f"{result.clusters:,} with {render.count(result.clustered, 'specimen')}"),
             ("labels", ", ".join(result.labels) or "none"),
             *(("root", f"{name} = {place}") for name, place in result.roots.items()),
         ]
@@ -69,5 +69,9 @@ def status(shared: Shared) -> None:
 
 
 def _encoder_in_words(held: HeldEncoder) -> str:
-    lacking = f"; {held.lacking:,} specimens have no vector of it" if held.lacking else ""
+    from morphoindex.cli import render
+
+    lacking = (
+        f"; {render.count(held.lacking, 'specimen has', 'specimens have')} no vector of it" if held.lacking else ""
+    )
     return f"{held.name}, {held.dim} dimensions, {held.fingerprint[:12]}{lacking}"

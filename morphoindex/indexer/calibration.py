@@ -32,6 +32,7 @@ from morphoindex.indexer.selection.identification import (
 from morphoindex.indexer.selection.together import numbered
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.settings import write_whole
+from morphoindex.indexer.words import count
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.forest import ClusterForest
@@ -115,7 +116,9 @@ def _learn(session: Session, named: Named, k: int, groups: Sequence[str]) -> Lea
     vectors = np.asarray(forest.vectors)[rows]
     queries = np.sort(np.random.default_rng(0).permutation(len(taxa))[:_MOST])
     if len(queries) * vectors.size > _LONG:
-        session.say(f"learning from {len(taxa):,} names how near is near enough, until names change: some seconds")
+        session.say(
+            f"learning from {count(len(taxa), 'name')} how near is near enough, until names change: some seconds"
+        )
     apart, copies = _nearest_apart(vectors, taxa, named.groups, queries, k)
     names = len(np.unique(taxa[queries][apart.among]))
     if names < FEWEST_NAMES or apart.among.sum() < FEWEST_SPECIMENS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from morphoindex.indexer.clustering.decisions import (
@@ -28,6 +28,7 @@ from morphoindex.indexer.clustering.events import Event
 from morphoindex.indexer.history import History
 from morphoindex.indexer.results import HistoryEntry
 from morphoindex.indexer.specimen import Membership
+from morphoindex.indexer.words import count, listed
 
 NOISE, REMOVED = "noise", "removed"
 
@@ -151,23 +152,15 @@ def undo_remarks(history: History, one: Numbered) -> list[str]:
         for specimen in placed(later.decision)
         if specimen in mine
     )
-    for number, count in sorted(over.items()):
-        stay = "stays where decision {} put it" if count == 1 else "stay where decision {} put them"
-        remarks.append(f"{specimens(count)} {stay.format(number)}")
+    for number, some in sorted(over.items()):
+        stay = "stays where decision {} put it" if some == 1 else "stay where decision {} put them"
+        remarks.append(f"{specimens(some)} {stay.format(number)}")
     return remarks
-
-
-def listed(words: Iterable[str]) -> str:
-    """Words in a row: `a, b, c` -> "a, b and c"; of more than four the first three."""
-    several = list(words)
-    if len(several) > 4:
-        return f"{', '.join(several[:3])} and {len(several) - 3} more"
-    return " and ".join([", ".join(several[:-1]), several[-1]] if len(several) > 1 else several)
 
 
 def specimens(number: int) -> str:
     """`1` -> "1 specimen", `1200` -> "1,200 specimens"."""
-    return f"{number:,} specimen{'' if number == 1 else 's'}"
+    return count(number, "specimen")
 
 
 def _leaving(went: Mapping[str, int]) -> str:

@@ -17,6 +17,7 @@ from morphoindex.indexer.history import read_history
 from morphoindex.indexer.labelling import Parameters
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.settings import EncoderEntry
+from morphoindex.indexer.words import count
 
 NEIGHBOURS = 10
 _SAMPLE = 2000  # specimens whose neighbours are compared: their mean share is known to about one percent then
@@ -35,7 +36,8 @@ def compare(session: Session, a: str, b: str, threshold: float | None) -> Compar
     common = sorted(rows.keys() & with_other.keys())
     if len(common) < 2:
         raise UsageError(
-            f"{len(common)} specimens have a vector of both {first.name} and {second.name}, where two are the least: "
+            f"{count(len(common), 'specimen has', 'specimens have')} a vector of both {first.name} and "
+            f"{second.name}, where two are the least: "
             "`morphoindex reembed --encoder E` makes them"
         )
     here, there = (np.array([of[i] for i in common], np.int64) for of in (rows, with_other))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.chronicle import NOISE as NOWHERE
-from morphoindex.indexer.chronicle import consequences, decisions_in_words, listed, specimens, undo_remarks
+from morphoindex.indexer.chronicle import consequences, decisions_in_words, specimens, undo_remarks
 from morphoindex.indexer.clustering.decisions import (
     Apart,
     Decision,
@@ -50,6 +50,7 @@ from morphoindex.indexer.results import ClusterDetail, ClusterHistory, ClusterLi
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.suggesting import suggest
 from morphoindex.indexer.suggestion_results import SuggestionList
+from morphoindex.indexer.words import listed
 
 _LONGEST = 200  # characters of a name
 _JOINERS = "\u200c\u200d"  # cannot be seen, but belong to words of several scripts

@@ -23,6 +23,7 @@ from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.safe_names import safe_name, with_key
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.still_shown import trouble_with
+from morphoindex.indexer.words import count
 
 How = Literal["copy", "link", "move"]
 TABLE = "duplicates.csv"
@@ -72,7 +73,8 @@ def hand_over(index: Host, found: DedupResult, out: Path, how: How, dry_run: boo
     except (OSError, StoreError) as error:
         words = in_words(error, how) if isinstance(error, OSError) else str(error)
         raise UsageError(
-            f"{out}: {words}. {files:,} files were brought, {TABLE} lists them; the same command again goes on"
+            f"{out}: {words}. {count(files, 'file was', 'files were')} brought, {TABLE} lists them; the same "
+            "command again goes on"
         ) from error
     return HandedOut(to_text(os.path.abspath(out)), how, files, before, tuple(missing), dry_run)
 

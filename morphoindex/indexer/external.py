@@ -23,6 +23,7 @@ from morphoindex.indexer.labels import RANKS, spelled, trouble_with
 from morphoindex.indexer.paths import from_text, to_text
 from morphoindex.indexer.relabelling import Giving
 from morphoindex.indexer.specimen import CAPTURE, FileRecord, Specimen, point_id
+from morphoindex.indexer.words import count
 
 _BATCH = 2048
 _SAME = 1e-5
@@ -73,9 +74,11 @@ class Embeddings:
         files: list[str | None] = [None for _ in names]
         if paths is not None:
             files = [_text(one) or None for one in _column("paths", paths)]
-        for what, there in (("paths", files), ("metadata", rows)):
+        for what, several, there in (("path", "paths", files), ("row of metadata", "rows of metadata", rows)):
             if len(there) != len(names):
-                raise EmbeddingsInvalid(f"{len(there)} {what} for {len(names)} ids: there must be one for each")
+                raise EmbeddingsInvalid(
+                    f"{count(len(there), what, several)} for {count(len(names), 'id')}: there must be one for each"
+                )
         described = [_described(row, values) for row, values in enumerate(rows)]
         return cls(names, unit, files, _called_alike(described))
 
@@ -210,25 +213,29 @@ def _merged(there: Specimen, told: Specimen) -> Specimen:
     )
 
 
-def _unit(vectors: ArrayLike, count: int) -> NDArray[np.float32]:
+def _unit(vectors: ArrayLike, number: int) -> NDArray[np.float32]:
     try:
         given = np.asarray(vectors)
     except ValueError as error:
         raise EmbeddingsInvalid("the embeddings are not a matrix: their rows differ in length") from error
-    if not count:
+    if not number:
         raise EmbeddingsInvalid("there are no ids, and so nothing to take in")
     if given.ndim != 2 or given.shape[1] == 0:
         raise EmbeddingsInvalid(f"the embeddings have the shape {list(given.shape)}: it must be [n, d]")
     if given.dtype.kind != "f":
         raise EmbeddingsInvalid(f"the embeddings are {given.dtype}: they must be float16, float32 or float64")
-    if len(given) != count:
-        raise EmbeddingsInvalid(f"{len(given)} embeddings for {count} ids: there must be one for each")
+    if len(given) != number:
+        raise EmbeddingsInvalid(
+            f"{count(len(given), 'embedding')} for {count(number, 'id')}: there must be one for each"
+        )
     exact = given.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.linalg.norm(exact, axis=1)
     wrong = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
     if len(wrong):
-        raise EmbeddingsInvalid(f"{len(wrong)} embeddings are not finite or zero, the first in row {wrong[0]}")
+        raise EmbeddingsInvalid(
+            f"{count(len(wrong), 'embedding is', 'embeddings are')} not finite or zero, the first in row {wrong[0]}"
+        )
     result: NDArray[np.float32] = (exact / lengths[:, np.newaxis]).astype(np.float32)
     return result
 
@@ -262,12 +269,12 @@ def _check_ids(ids: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _rows(columns: Mapping[str, Sequence[Any]], count: int) -> list[dict[str, Any]]:
+def _rows(columns: Mapping[str, Sequence[Any]], number: int) -> list[dict[str, Any]]:
     lists = {name: np.asarray(column, dtype=object).tolist() for name, column in columns.items()}
     for name, column in lists.items():
-        if not isinstance(column, list) or len(column) != count:
-            raise EmbeddingsInvalid(f"the metadata `{name}` does not have one value for each of the {count} ids")
-    return [{name: column[row] for name, column in lists.items()} for row in range(count)]
+        if not isinstance(column, list) or len(column) != number:
+            raise EmbeddingsInvalid(f"the metadata `{name}` does not have one value for each of {count(number, 'id')}")
+    return [{name: column[row] for name, column in lists.items()} for row in range(number)]
 
 
 def _described(row: int, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from morphoindex.errors import IndexDamaged, IndexNotFound
 from morphoindex.indexer.specimen import point_id
 from morphoindex.indexer.vectors import Point, VectorStore
+from morphoindex.indexer.words import count
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.forest import ClusterForest
@@ -123,7 +124,7 @@ def _catch_up(forest: ClusterForest, specimens: Specimens, neighbours: Neighbour
     missing = sorted(stamps.keys() - set(forest.keys))
     if missing:
         if not approximate and len(missing) * len(stamps) > _QUICK:
-            say(f"comparing {len(missing):,} new specimens with all {len(stamps):,}: this takes a while")
+            say(f"comparing {count(len(missing), 'new specimen')} with all {len(stamps):,}: this takes a while")
         matrix = _read(specimens.store, missing, len(stamps))
         forest.add(missing, matrix, _asking(specimens.store, list(stamps), say) if approximate else None)
     return bool(stale or missing)
@@ -141,7 +142,8 @@ def _read(store: VectorStore, ids: Sequence[str], total: int) -> NDArray[np.floa
             matrix[row[point.id]] = point.vector
             found += 1
     if matrix is None or found < len(ids):
-        raise IndexDamaged(f"{len(ids) - found} specimens have no vector in the store: `morphoindex check` names them")
+        lacking = count(len(ids) - found, "specimen has", "specimens have")
+        raise IndexDamaged(f"{lacking} no vector in the store: `morphoindex check` names them")
     return matrix
 
 
@@ -159,11 +161,11 @@ def _asking(
     store: VectorStore, ids: Sequence[str], say: Callable[[str], None]
 ) -> Callable[[NDArray[np.float32], int], list[list[str]]]:
     """A function that asks the store for near specimens."""
-    say(f"{len(ids):,} specimens: neighbours come from the store's search graph, and may miss some")
+    say(f"{count(len(ids), 'specimen')}: neighbours come from the store's search graph, and may miss some")
     store.optimize()
     specimen = {point_id(one): one for one in ids}
 
-    def near(vectors: NDArray[np.float32], count: int) -> list[list[str]]:
-        return [[specimen[point] for point in some if point in specimen] for some in store.nearest(vectors, count)]
+    def near(vectors: NDArray[np.float32], k: int) -> list[list[str]]:
+        return [[specimen[point] for point in some if point in specimen] for some in store.nearest(vectors, k)]
 
     return near

@@ -9,6 +9,7 @@ from typing import Any
 
 from morphoindex.indexer.evaluation_results import Evaluation, MethodScores
 from morphoindex.indexer.replacing import replacing
+from morphoindex.indexer.words import count
 
 _INK, _FAINT = "#282c34", "#dee0e4"
 _COLOURS = ("#2662b2", "#d65e20", "#2c8c54", "#8c52aa", "#a3852a", "#3c98a8", "#b0406a", "#6b7280")
@@ -105,8 +106,8 @@ def _figure(name: str, value: float | None) -> str:
 
 
 def _title(found: Evaluation) -> str:
-    labels = f", labels {_short(found.label)}: {found.values:,} values" if found.labelled else ""
-    return f"{found.specimens:,} specimens, vectors of {_short(found.encoder)}{labels}"
+    labels = f", labels {_short(found.label)}: {count(found.values, 'value')}" if found.labelled else ""
+    return f"{count(found.specimens, 'specimen')}, vectors of {_short(found.encoder)}{labels}"
 
 
 def _footer(found: Evaluation) -> str:

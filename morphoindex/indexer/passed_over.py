@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from morphoindex.indexer.discovery import Found, discover
 from morphoindex.indexer.paths import to_text
+from morphoindex.indexer.words import count
 
 _TABLES = ("manifest.csv", "duplicates.csv")  # of what a command put into a folder
 _COLUMNS = ("file", "path")  # of the names there
@@ -21,7 +22,7 @@ def in_words(folder: str) -> str:
     left = others(folder)
     if not left:
         return said
-    several = "1 picture there that is" if len(left) == 1 else f"{len(left):,} pictures there that are"
+    several = count(len(left), "picture there that is", "pictures there that are")
     return f"{said}; so was {several} in none of its tables, such as {to_text(left[0])}: give `add` photographs by name"
 
 

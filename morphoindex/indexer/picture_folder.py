@@ -29,6 +29,7 @@ from morphoindex.indexer.safe_names import safe_name
 from morphoindex.indexer.settings import write_whole
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.still_shown import trouble_with
+from morphoindex.indexer.words import count
 
 Files = Literal["copy", "link", "symlink", "none"]
 MANIFEST = "manifest.csv"
@@ -191,8 +192,8 @@ def fill(
         _write(out, tables(there))
     if trouble:
         raise UsageError(
-            f"{out}: {trouble}. {len(there):,} of the {len(planned):,} specimens are there, {MANIFEST} lists them; the "
-            "same command again goes on"
+            f"{out}: {trouble}. {len(there):,} of {count(len(planned), 'specimen')} are there, {MANIFEST} lists them; "
+            "the same command again goes on"
         )
     return Filled(tuple(there), before, tuple(missing))
 

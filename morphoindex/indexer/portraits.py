@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.chronicle import became, life, listed
+from morphoindex.indexer.chronicle import became, life
 from morphoindex.indexer.clustering.decisions import Merge, standing
 from morphoindex.indexer.encounters import any_times, encounters_by_specimen, refresh
 from morphoindex.indexer.filters import Compare
@@ -22,6 +22,7 @@ from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.labels import telling
 from morphoindex.indexer.results import ClusterDetail, ClusterHistory, ClusterList, ClusterSummary, Member
 from morphoindex.indexer.views import described_clusters
+from morphoindex.indexer.words import listed
 
 _ID = re.compile(r"[Cc]0*(\d+)")
 

@@ -25,6 +25,7 @@ from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.specimen import FileRecord, Specimen
 from morphoindex.indexer.still_shown import CHANGED, GONE
+from morphoindex.indexer.words import count
 
 _LOOK_UP = 2048  # specimens that are fetched at once
 _COMMIT = 512  # vectors written at once; what a kill can cost is at most this much work
@@ -94,7 +95,7 @@ def _see_that_it_can_be_done(session: Session, meant: Meant, lacking: Sequence[s
     if lacking and not meant.entry.file:
         raise UsageError(
             f"the vectors of {name} were made elsewhere: `morphoindex add --embeddings FILE --encoder {name}` brings "
-            f"those that {len(lacking):,} specimens lack"
+            f"those that {count(len(lacking), 'specimen lacks', 'specimens lack')}"
         )
     if lacking and not session.collection.catalog.count_paths("present"):
         raise UsageError(

@@ -29,6 +29,7 @@ from morphoindex.indexer.stores import create_store, open_store
 from morphoindex.indexer.upkeep import rebuild
 from morphoindex.indexer.views import label_columns
 from morphoindex.indexer.where import Column
+from morphoindex.indexer.words import count
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.forest import ClusterForest
@@ -332,9 +333,11 @@ class Session:
             collection.store.add_vectors(entry.name, entry.dim)
         missed = collection.catch_up()
         if missed.written:
-            self.say(f"the catalog was {missed.written} specimens behind the store and has caught up")
+            self.say(f"the catalog was {count(missed.written, 'specimen')} behind the store and has caught up")
         if missed.gone:
-            self.say(f"{missed.gone} specimens of the catalog are no longer in the store; it has let go of them, too")
+            gone = count(missed.gone, "specimen of the catalog is", "specimens of the catalog are")
+            them = "it" if missed.gone == 1 else "them"
+            self.say(f"{gone} no longer in the store; it has let go of {them}, too")
         if finish_run(collection, self.journal, self.folder):
             self.say("a clustering run that was interrupted is now complete")
         history = read_history(self.journal)

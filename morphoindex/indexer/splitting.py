@@ -41,6 +41,7 @@ from morphoindex.indexer.split_results import (
 )
 from morphoindex.indexer.splits import KeptSplit, append_split, read_splits
 from morphoindex.indexer.views import label_columns
+from morphoindex.indexer.words import count
 
 CERTIFICATE = "certificate.json"
 _NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
@@ -165,16 +166,16 @@ def _see_the_same(asked: SplitPlan, kept: SplitPlan, name: str) -> None:
         )
 
 
-def _side_names(given: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
-    names = given or _NAMES.get(count)
+def _side_names(given: tuple[str, ...] | None, number: int) -> tuple[str, ...]:
+    names = given or _NAMES.get(number)
     if names is None:
-        raise UsageError(f"{count} shares need names: --names a,b,c,…")
-    if len(names) != count:
-        raise UsageError(f"{len(names)} names for {count} shares: {', '.join(names)}")
+        raise UsageError(f"{number} shares need names: --names a,b,c,…")
+    if len(names) != number:
+        raise UsageError(f"{count(len(names), 'name')} for {count(number, 'share')}: {', '.join(names)}")
     wrong = [one for one in names if not _USABLE.fullmatch(one) or f"{one}.json" == CERTIFICATE]
     if wrong:
         raise UsageError(f"{wrong[0]!r} cannot be the name of a side: letters, digits, _, - and . can")
-    if len({one.casefold() for one in names}) < count:
+    if len({one.casefold() for one in names}) < number:
         raise UsageError(f"the sides need different names, not {', '.join(names)}")
     return names
 
@@ -192,7 +193,7 @@ def _divide(session: Session, plan: SplitPlan, kept: KeptSplit | None, report: C
     ids = tuple(row[0] for row in found)
     labels = tuple(row[1] or None for row in found)
     if len(ids) < len(plan.ratios):
-        raise UsageError(f"{len(ids)} specimens are too few for {len(plan.ratios)} sides")
+        raise UsageError(f"{count(len(ids), 'specimen is', 'specimens are')} too few for {len(plan.ratios)} sides")
     reasons = tuple(groupings(session, ids, plan.groups, plan.site, plan.night, report))
     number = {side: i for i, side in enumerate(plan.names)}
     sides_of = kept.sides if kept else {}
@@ -203,8 +204,8 @@ def _divide(session: Session, plan: SplitPlan, kept: KeptSplit | None, report: C
     units = united([np.where(free, reason.groups, -1) for reason in reasons], len(ids))
     if kept is None and units.max() + 1 < len(plan.ratios):
         raise UsageError(
-            f"the specimens hang together in {units.max() + 1} groups, and {len(plan.ratios)} sides need one "
-            f"each: by {', '.join(reason.by for reason in reasons)}"
+            f"the specimens hang together in {count(int(units.max()) + 1, 'group')}, and {len(plan.ratios)} sides need "
+            f"one each: by {', '.join(reason.by for reason in reasons)}"
         )
     classes = _classes(labels, united([reason.groups for reason in reasons], len(ids)))
     sides = deal(units, classes, sides, np.array(plan.ratios), rank)
@@ -255,7 +256,7 @@ def _see_no_leaks(session: Session, plan: SplitPlan, work: _Work, name: str) -> 
             ends = ((work.ids[row], plan.names[work.sides[row]]) for row in (a, b))
             return " and ".join(f"{files.get(one) or one} ({side})" for one, side in ends)
 
-        more = f", and {len(found) - _SHOWN:,} more groups" if len(found) > _SHOWN else ""
+        more = f", and {count(len(found) - _SHOWN, 'more group')}" if len(found) > _SHOWN else ""
         raise SplitLeaks(
             f"the split {name!r} leaks: what belongs together was put on different sides, before that was known: "
             f"{'; '.join(f'{told(a, b)} by {reason.by}' for a, b, reason in found[:_SHOWN])}{more}. Nothing was "

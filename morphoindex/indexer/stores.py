@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from morphoindex.errors import IndexDamaged
 from morphoindex.indexer.settings import FILE, EncoderEntry, Settings
 from morphoindex.indexer.vectors import VectorStore
+from morphoindex.indexer.words import count
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -42,7 +43,8 @@ def create_store(folder: Path, settings: Settings, encoder: EncoderEntry) -> Vec
             left.close()
         if held:
             raise IndexDamaged(
-                f"{folder / FILE} knows of no encoder, but {place} holds {held} specimens: restore {FILE} from a backup"
+                f"{folder / FILE} knows of no encoder, but {place} holds {count(held, 'specimen')}: restore "
+                f"{FILE} from a backup"
             )
     shutil.rmtree(place, ignore_errors=True)
     return EdgeStore.create(place, vectors)

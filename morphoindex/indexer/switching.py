@@ -8,6 +8,7 @@ from morphoindex.errors import UsageError
 from morphoindex.indexer import registry
 from morphoindex.indexer.encoder_results import Dropped, Switched
 from morphoindex.indexer.session import Session
+from morphoindex.indexer.words import count
 
 
 def use(session: Session, encoder: str) -> Switched:
@@ -38,7 +39,8 @@ def drop(session: Session, encoder: str, dry_run: bool) -> Dropped:
     only = vectors.keys() - {i for other in others for i in catalog.stamps(other.stamp_key)}
     if only:
         raise UsageError(
-            f"{len(only):,} specimens have no vector but that of {entry.name}, such as {min(only)}: "
+            f"{count(len(only), 'specimen has', 'specimens have')} no vector but that of {entry.name}, "
+            f"such as {min(only)}: "
             "`morphoindex reembed` gives them one where their photographs are there; else `morphoindex remove` them, "
             "or keep the encoder"
         )

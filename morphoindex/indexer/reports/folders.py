@@ -30,6 +30,7 @@ from morphoindex.indexer.safe_names import safe_name, told_apart
 from morphoindex.indexer.settings import write_whole
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.views import label_columns
+from morphoindex.indexer.words import count
 
 NOT_CLUSTERED = "not-clustered"
 HOW = {
@@ -72,10 +73,13 @@ def write_folders(
     write_provenance(out, "report folders", {"files": files}, index.entry, specimens=len(planned), clustering=run)
     remarks = [] if run else ["nothing is clustered yet, `morphoindex cluster` does that: all lie in not-clustered"]
     if kept:
-        said = "1 file of an earlier run stays" if len(kept) == 1 else f"{len(kept):,} files of an earlier run stay"
+        said = count(len(kept), "file of an earlier run stays", "files of an earlier run stay")
         remarks.append(f"{said}, such as {kept[0]}: the original is gone or has other content")
     if len(with_files) < len(specimens):
-        remarks.append(f"{len(specimens) - len(with_files):,} specimens have no file, and are left out")
+        lacking = count(
+            len(specimens) - len(with_files), "specimen has no file, and is", "specimens have no file, and are"
+        )
+        remarks.append(f"{lacking} left out")
     remarks.append(HOW[files])
     return FolderWritten(
         "folders", to_text(os.path.abspath(out)), len(filled.there),

@@ -21,6 +21,7 @@ from morphoindex.indexer.reports.map_drawing import LEGEND, Group, draw_map
 from morphoindex.indexer.reports.runs import clustering_of, in_words
 from morphoindex.indexer.reports.tables import chosen_label
 from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.words import count
 
 CLUSTER, FILE = "cluster", "map.png"
 _TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
@@ -66,29 +67,29 @@ def write_map(
             f"{len(groups):,} {words.several} are more than a legend holds: the {LEGEND} largest have colours, the "
             "others are grey, with their names where there is room"
         )
-    part = f" of {total:,}" if len(rows) < total else ""
+    part = f"{len(rows):,} of " if len(rows) < total else ""
     told = words.by if column or not run else f"{words.by} ({in_words(run)})"
-    draw_map(out, f"{len(rows):,}{part} specimens, {_TITLES[chosen]}, {told}", placed, groups, words.rest)
+    draw_map(out, f"{part}{count(total, 'specimen')}, {_TITLES[chosen]}, {told}", placed, groups, words.rest)
     parameters = {"method": chosen, "by": by, "sample": sample, "seed": seed}
     told_in = write_provenance(out, "report map", parameters, index.entry, specimens=len(rows), clustering=run)
     return ReportWritten("map", "png", to_text(str(out)), to_text(str(told_in)), len(rows), tuple(remarks))
 
 
-def slow(method: Projection, count: int) -> str:
+def slow(method: Projection, number: int) -> str:
     """A warning that it takes a while, and what does not."""
-    minutes = round(count / 10_000)
+    minutes = round(number / 10_000)
     how_long = f"{minutes:,} minutes and more" if minutes > 1 else "a minute or so"
-    return f"{_TITLES[method]} of {count:,} specimens takes {how_long}; PCA takes seconds"
+    return f"{_TITLES[method]} of {count(number, 'specimen')} takes {how_long}; PCA takes seconds"
 
 
-def _usual(count: int, remarks: list[str]) -> Projection:
+def _usual(number: int, remarks: list[str]) -> Projection:
     """The projection where none was asked for: t-SNE, unless there are too few or very many."""
-    if count < LEAST["tsne"]:
-        remarks.append(f"{count:,} specimens are too few for t-SNE: this is PCA")
+    if number < LEAST["tsne"]:
+        remarks.append(f"{count(number, 'specimen is', 'specimens are')} too few for t-SNE: this is PCA")
         return "pca"
-    if count > SLOW:
+    if number > SLOW:
         remarks.append(
-            f"{count:,} specimens take minutes by t-SNE: this is PCA; --method tsne does it all the same, --sample "
+            f"{number:,} specimens take minutes by t-SNE: this is PCA; --method tsne does it all the same, --sample "
             f"{SLOW // 2} quicker"
         )
         return "pca"

@@ -41,6 +41,7 @@ from morphoindex.indexer.results import Refusal
 from morphoindex.indexer.safe_names import safe_name
 from morphoindex.indexer.settings import write_whole
 from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.words import count
 
 OVERVIEW, MISSING = "overview", "missing.csv"
 MOST = 2 * PER_PAGE
@@ -213,7 +214,9 @@ def _draw(
     total, done = sum(len(one.members) for one in shown), 0
     strips: list[Strip] = []
     clusters = sum(1 for one in shown if one.id)
-    under_all = f"{clusters:,} clusters, {in_words(clustering_of(index))}. Of each the members nearest to its middle."
+    under_all = (
+        f"{count(clusters, 'cluster')}, {in_words(clustering_of(index))}. Of each the members nearest to its middle."
+    )
     with ThreadPoolExecutor(usable_cores(), thread_name_prefix="sheets") as pool:
         for number, one in enumerate(shown):
             read = pool.map(lambda member: read_picture(index, member, (TILE, TILE), thumbnail), one.members)
@@ -225,7 +228,7 @@ def _draw(
             _draw_cluster(out, one, tiles)
             done += len(tiles)
             report(done, total)
-            strips.append(Strip((one.title, f"{one.size:,} specimens", one.label), tuple(tiles[:COLUMNS])))
+            strips.append(Strip((one.title, count(one.size, "specimen"), one.label), tuple(tiles[:COLUMNS])))
             if overviews and (len(strips) == _STRIPS or number + 1 == len(shown)):
                 page = number // _STRIPS
                 draw_strips(out / overviews[page], _heading(page, min(clusters, number + 1), one), under_all, strips)
@@ -257,10 +260,8 @@ def _tiles(
 def _draw_cluster(out: Path, one: _Shown, tiles: Sequence[Tile]) -> None:
     files = one.files()
     far = sum(one.outliers)
-    part = (
-        f"{len(one.members):,} of {one.size:,} specimens" if len(one.members) < one.size else f"{one.size:,} specimens"
-    )
-    words = [part, one.label, f"{far:,} outlier{'' if far == 1 else 's'}" if one.id else "", one.told]
+    part = f"{len(one.members):,} of " if len(one.members) < one.size else ""
+    words = [part + count(one.size, "specimen"), one.label, count(far, "outlier") if one.id else "", one.told]
     for page, file in enumerate(files):
         sheet = f", sheet {page + 1} of {len(files)}" if len(files) > 1 else ""
         some = tiles[page * PER_PAGE : (page + 1) * PER_PAGE]
@@ -271,8 +272,8 @@ def _manifest(shown: Sequence[_Shown], overviews: Sequence[str]) -> bytes:
     rows: list[tuple[object, ...]] = [(name, "", "", "", "", "") for name in overviews]
     for one in shown:
         for page, name in enumerate(one.files()):
-            count = len(one.members[page * PER_PAGE : (page + 1) * PER_PAGE])
-            rows.append((name, one.id, one.name, page + 1, count, one.size))
+            number = len(one.members[page * PER_PAGE : (page + 1) * PER_PAGE])
+            rows.append((name, one.id, one.name, page + 1, number, one.size))
     return _table(["file", "cluster", "cluster_name", "page", "shown", "size"], rows)
 
 
