@@ -101,6 +101,7 @@ def test_what_is_no_labels(how: str, says: str, tmp_path: Path, monkeypatch: pyt
         (b'path,"5"" long"\na.jpg,1\n', "double quote"),
         (b"path,Species,species\na.jpg,1,2\n", "the columns Species and species are one"),
         (b"path,sex,sex\na.jpg,1,2\n", "rename or delete one"),
+        (b"path,sex\na.jpg,f\nb.jpg,f\n./a.jpg,m\n", "a.jpg has several rows, by which its sex is f and m"),
         (b'path,species\n"' + b"x" * 200_000 + b'",Apis\n', "CSV"),
     ],
 )
@@ -122,6 +123,7 @@ def test_what_is_no_table(content: bytes, says: str, tmp_path: Path) -> None:
         b" Path , species , sex \n 1.jpg , Apis mellifera , f \n",
         b"path,species,sex,\n\n1.jpg,Apis mellifera,f\n,,\n",
         b'path;species;sex;"length, mm, dry"\n1.jpg;Apis mellifera;f\n',
+        b"path,species,sex\n1.jpg,Apis mellifera,\n1.jpg,,f\n1.jpg,Apis mellifera,f\n",
         b"path,species,sex\n./x/../1.jpg,Apis mellifera,f,too,many\n",
     ],
 )

@@ -209,7 +209,10 @@ def _table(path: Path) -> Labeller:
     there = {i: column for i, column in enumerate(columns) if column and (column not in ours or i == at)}
     _see_that_they_differ(there.values(), str(path))
     named = {i: _usable(column, str(path)) for i, column in there.items() if i != at}
-    rows = {_row_key(row[at].strip()): _labels(row, named) for row in table if len(row) > at and row[at].strip()}
+    rows: dict[str, dict[str, str]] = {}
+    for row in table:
+        if len(row) > at and row[at].strip():
+            _take_up(rows.setdefault(_row_key(row[at].strip()), {}), _labels(row, named), f"{path}: {row[at].strip()}")
     return _Table(os.path.realpath(path.parent), os.path.realpath("."), rows, list(named.values()))
 
 
@@ -223,6 +226,16 @@ def _see_that_they_differ(columns: Iterable[str], how: str) -> None:
                 "in the names of labels: rename or delete one of them"
             )
         met[column.casefold()] = column
+
+
+def _take_up(labels: dict[str, str], more: Mapping[str, str], whose: str) -> None:
+    """Add the labels of a further row to those of former ones for the same photograph."""
+    for column, value in more.items():
+        if labels.setdefault(column, value) != value:
+            raise UsageError(
+                f"{whose} has several rows, by which its {column} is {labels[column]} and {value}: keep one of them; "
+                "or, if these are several photographs of one name, name them with their folders"
+            )
 
 
 def _labels(row: Sequence[str], columns: Mapping[int, str]) -> dict[str, str]:
