@@ -104,10 +104,10 @@ def _remark(shared: Shared, result: SampleResult) -> None:
         one, several = (f"value of {column}", f"values of {column}") if column else ("cluster", "clusters")
         shared.remark(f"{render.count(len(result.passed_over), f'{one} gives', f'{several} give')} none: {named}")
     if result.unlabelled:
-        have = "has" if result.unlabelled == 1 else "have"
+        have, they = ("has", "it counts") if result.unlabelled == 1 else ("have", "they count")
         shared.remark(
-            f"{result.unlabelled:,} of {render.count(result.available, 'specimen')} {have} no {column}, and that "
-            f"counts as one more; --where 'not {column} is missing' leaves them out"
+            f"{result.unlabelled:,} of {render.count(result.available, 'specimen')} {have} no {column}: {they} as "
+            f"one more; --where 'not {column} is missing' leaves them out"
         )
 
 

@@ -192,8 +192,8 @@ def fill(
         _write(out, tables(there))
     if trouble:
         raise UsageError(
-            f"{out}: {trouble}. {len(there):,} of {count(len(planned), 'specimen')} are there, {MANIFEST} lists them; "
-            "the same command again goes on"
+            f"{out}: {trouble}. {len(there):,} of the {count(len(planned), 'specimen')} are there, {MANIFEST} lists "
+            "them; the same command again goes on"
         )
     return Filled(tuple(there), before, tuple(missing))
 

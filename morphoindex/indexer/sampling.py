@@ -44,7 +44,7 @@ def sample(
     clusters = _Values("cluster", [specimen.cluster for specimen in specimens])
     classes = _Values(by, [specimen.labels.get(by) for specimen in specimens]) if by else None
     if classes and specimens and not classes.names:
-        raise UsageError(f"none of {count(len(specimens), 'specimen')} has a {by}: label them with `add --labels`")
+        raise UsageError(f"none of the {count(len(specimens), 'specimen')} has a {by}: label them with `add --labels`")
     alike, uncompared = _belonging_together(index, specimens, report) if unique else ([], 0)
     chosen = choose(
         vectors, n, strategy, clusters=clusters.numbers, classes=classes.numbers if classes else None,
