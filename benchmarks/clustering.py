@@ -248,9 +248,9 @@ def approximate(vectors: Callable[[int], np.ndarray], sizes: list[int], rounds: 
     """Neighbours from the store's search graph, beside exact ones: from nothing, and + 0.1 %."""
     from sklearn.metrics import adjusted_rand_score
 
-    from morphoindex.indexer.qdrant_edge import EdgeStore
     from morphoindex.indexer.specimen import point_id
-    from morphoindex.indexer.vectors import Point
+    from morphoindex.indexer.storage.qdrant_edge import EdgeStore
+    from morphoindex.indexer.storage.vectors import Point
 
     print("\n### Approximate neighbours\n")
     heads(

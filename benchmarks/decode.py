@@ -14,7 +14,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from morphoindex.indexer.images import decode, fit
+from morphoindex.indexer.photographs.images import decode, fit
 
 SIZE = (128, 128)
 

@@ -24,8 +24,8 @@ import morphoindex
 from morphoindex.indexer.clustering.communities import NEIGHBOURS, ties
 from morphoindex.indexer.clustering.forest import ClusterForest
 from morphoindex.indexer.clustering.map_equation import modules
-from morphoindex.indexer.labelling import Parameters, label
-from morphoindex.indexer.naming import value_of
+from morphoindex.indexer.clusters.labelling import Parameters, label
+from morphoindex.indexer.descriptions.naming import value_of
 
 _SEED = 1
 Method = Callable[[ClusterForest, int], np.ndarray]

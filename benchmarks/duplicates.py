@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 import morphoindex
-from morphoindex.indexer.duplicate_results import DedupResult
+from morphoindex.indexer.results.duplicates import DedupResult
 from morphoindex.indexer.selection.matching import CONFIRMED, compare
 from morphoindex.indexer.selection.sketches import sketch
 

@@ -37,9 +37,9 @@ from morphoindex.exporters.onnx_export import from_torch
 from morphoindex.exporters.precision import halve, quantise
 from morphoindex.exporters.preparation import IMAGENET_DEVIATION, IMAGENET_MEAN, Preparation, in_bytes
 from morphoindex.indexer.cores import usable_cores
-from morphoindex.indexer.discovery import Found, discover
-from morphoindex.indexer.encoder import Encoder
-from morphoindex.indexer.reading import Candidate, Reader, read_file
+from morphoindex.indexer.encoding.encoder import Encoder
+from morphoindex.indexer.encoding.reading import Candidate, Reader, read_file
+from morphoindex.indexer.photographs.discovery import Found, discover
 
 BATCHES = (1, 16)
 PREPARATION = Preparation(224, 224, "squash", "bilinear", 0, *in_bytes(IMAGENET_MEAN, IMAGENET_DEVIATION))

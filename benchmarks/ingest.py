@@ -24,9 +24,9 @@ import numpy as np
 
 import morphoindex
 from morphoindex.indexer.cores import usable_cores
-from morphoindex.indexer.discovery import Found, discover
-from morphoindex.indexer.encoder import DEFAULT, Encoder, find_encoder
-from morphoindex.indexer.images import decode
+from morphoindex.indexer.encoding.encoder import DEFAULT, Encoder, find_encoder
+from morphoindex.indexer.photographs.discovery import Found, discover
+from morphoindex.indexer.photographs.images import decode
 
 
 def timed(work: Callable[[], object]) -> float:

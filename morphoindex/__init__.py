@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from morphoindex.indexer.clustering.estimator import IncrementalHDBSCAN
     from morphoindex.indexer.index import Index
     from morphoindex.indexer.opening import open
-    from morphoindex.indexer.preprocessing import preprocess
+    from morphoindex.indexer.preparation.preprocessing import preprocess
 
 __version__ = "0.1.0.dev0"
 __all__ = ["IncrementalHDBSCAN", "Index", "__version__", "errors", "open", "preprocess"]
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
 
         return IncrementalHDBSCAN
     if name == "preprocess":
-        from morphoindex.indexer.preprocessing import preprocess
+        from morphoindex.indexer.preparation.preprocessing import preprocess
 
         return preprocess
     raise AttributeError(f"module 'morphoindex' has no attribute {name!r}")

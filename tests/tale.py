@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from morphoindex.indexer.clustering.decisions import Decision, Numbered, Undo
-from morphoindex.indexer.clustering.events import Event
-from morphoindex.indexer.grouping import regrouping
-from morphoindex.indexer.history import History, Run
+from morphoindex.indexer.clusters.grouping import regrouping
+from morphoindex.indexer.holdings.history import History, Run
+from morphoindex.indexer.identity.decisions import Decision, Numbered, Undo
+from morphoindex.indexer.identity.events import Event
 from morphoindex.indexer.specimen import Membership, Specimen, grouped_value
 
 

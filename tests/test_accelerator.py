@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from morphoindex.indexer.accelerator import WAYS, Ways
-from morphoindex.indexer.encoder import DEFAULT, Encoder, find_encoder
+from morphoindex.indexer.encoding.accelerator import WAYS, Ways
+from morphoindex.indexer.encoding.encoder import DEFAULT, Encoder, find_encoder
 
 ELSEWHERE = next((name for name in onnxruntime.get_available_providers() if name != "CPUExecutionProvider"), "")
 

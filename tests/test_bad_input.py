@@ -23,9 +23,9 @@ from tiny_encoder import write_encoder
 
 import morphoindex
 from morphoindex.errors import EncoderInvalid, ImageRefused, UsageError
-from morphoindex.indexer import reading
+from morphoindex.indexer.encoding import reading
+from morphoindex.indexer.encoding.reading import read_file
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.reading import read_file
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from tiny_encoder import write_encoder
 
 import morphoindex
 from morphoindex.errors import EmbeddingsInvalid, UsageError
-from morphoindex.indexer.captures import captures, fields
-from morphoindex.indexer.crops import Crop, FrameMetadata, crop_of
-from morphoindex.indexer.time_formats import time_reader
+from morphoindex.indexer.descriptions.captures import captures, fields
+from morphoindex.indexer.photographs.crops import Crop, FrameMetadata, crop_of
+from morphoindex.indexer.photographs.time_formats import time_reader
 
 # --- times in names --------------------------------------------------------------------------------------------------
 

@@ -14,14 +14,14 @@ import pytest
 
 import morphoindex
 from morphoindex.errors import IndexTooNew, StoreError
-from morphoindex.indexer.catalog import Catalog, Refused
-from morphoindex.indexer.collection import Collection
-from morphoindex.indexer.filters import Compare
-from morphoindex.indexer.migrations import MIGRATIONS, migration
-from morphoindex.indexer.qdrant_edge import BATCH, EdgeStore
+from morphoindex.indexer.holdings.collection import Collection
 from morphoindex.indexer.specimen import FileRecord, Specimen
-from morphoindex.indexer.vectors import Point
-from morphoindex.indexer.views import label_columns
+from morphoindex.indexer.storage.filters import Compare
+from morphoindex.indexer.storage.qdrant_edge import BATCH, EdgeStore
+from morphoindex.indexer.storage.vectors import Point
+from morphoindex.indexer.tables.catalog import Catalog, Refused
+from morphoindex.indexer.tables.migrations import MIGRATIONS, migration
+from morphoindex.indexer.tables.views import label_columns
 
 DIM = 8
 

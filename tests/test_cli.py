@@ -14,7 +14,7 @@ from conftest import Cli, draw
 
 import morphoindex
 from morphoindex.cli.main import COMMANDS
-from morphoindex.indexer.encoder import DEFAULT
+from morphoindex.indexer.encoding.encoder import DEFAULT
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from morphoindex.indexer.clustering.forest import ClusterForest
 from morphoindex.indexer.clustering.kin import kin
 from morphoindex.indexer.clustering.map_equation import code_length, modules
 from morphoindex.indexer.clustering.whitening import means, principal, unit, whitened
-from morphoindex.indexer.labelling import Parameters, label, verify
+from morphoindex.indexer.clusters.labelling import Parameters, label, verify
 
 COMMUNITY = Parameters(chosen="community")
 

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_encoder import SIDE, Failing, write_encoder
 
 from morphoindex.exporters.conformance import findings
-from morphoindex.indexer.encoder import DEFAULT, Encoder, find_encoder
+from morphoindex.indexer.encoding.encoder import DEFAULT, Encoder, find_encoder
 
 
 def write(path: Path, nodes: list[onnx.NodeProto]) -> Path:

@@ -21,9 +21,9 @@ import tiny
 
 import morphoindex
 from morphoindex.errors import StoreError
-from morphoindex.indexer.clustering.decisions import Undo, standing
-from morphoindex.indexer.history import read_history
-from morphoindex.indexer.journal import Journal
+from morphoindex.indexer.holdings.history import read_history
+from morphoindex.indexer.holdings.journal import Journal
+from morphoindex.indexer.identity.decisions import Undo, standing
 
 SEED = int(os.environ.get("MORPHOINDEX_TEST_SEED", "1"))
 ROUNDS = 16

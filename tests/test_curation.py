@@ -13,7 +13,7 @@ import pytest
 import morphoindex
 from morphoindex import Index
 from morphoindex.errors import IndexDamaged, UsageError
-from morphoindex.indexer.journal import Journal
+from morphoindex.indexer.holdings.journal import Journal
 
 KINDS, EACH, DIM = 5, 6, 16
 CENTRES = np.random.default_rng(7).standard_normal((KINDS, DIM))

@@ -18,9 +18,9 @@ import tiny
 
 import morphoindex
 from morphoindex.errors import IndexDamaged, IndexNotFound, MorphoindexError
-from morphoindex.indexer.qdrant_edge import EdgeStore
 from morphoindex.indexer.specimen import FileRecord, Specimen, point_id
-from morphoindex.indexer.vectors import Point
+from morphoindex.indexer.storage.qdrant_edge import EdgeStore
+from morphoindex.indexer.storage.vectors import Point
 
 SEED = int(os.environ.get("MORPHOINDEX_TEST_SEED", "1"))
 

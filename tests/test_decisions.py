@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tale import Tale
 
-from morphoindex.indexer.clustering.decisions import (
+from morphoindex.indexer.identity.decisions import (
     Apart,
     Decision,
     Merge,

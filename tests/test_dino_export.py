@@ -12,7 +12,7 @@ import pytest
 from conftest import Cli
 
 from morphoindex.errors import CheckpointInvalid, ParityError, UsageError
-from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.encoding.encoder import Encoder
 
 torch = pytest.importorskip("torch", reason="exporting needs the extra `train`")
 PATCH = 7

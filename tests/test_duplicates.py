@@ -23,11 +23,11 @@ from test_matching import scene
 
 import morphoindex
 from morphoindex.errors import StoreError, UsageError
-from morphoindex.indexer.duplicate_results import DedupResult
-from morphoindex.indexer.duplicates import duplicate_groups
+from morphoindex.indexer.files.record_file import RecordFile
 from morphoindex.indexer.index import Index
-from morphoindex.indexer.pictures import FOLDER
-from morphoindex.indexer.record_file import RecordFile
+from morphoindex.indexer.repeats.duplicates import duplicate_groups
+from morphoindex.indexer.repeats.pictures import FOLDER
+from morphoindex.indexer.results.duplicates import DedupResult
 from morphoindex.indexer.selection.duplicates import Quality, best, groups_of, proposals
 
 COPIES = ("_q60.jpg", "_small.jpg", "_mirrored.png", "_turned.jpg", "_part.jpg")

@@ -12,8 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from morphoindex.errors import EncoderInvalid, UsageError
-from morphoindex.indexer.encoder import DEFAULT, Encoder, built_in_encoders, find_encoder
-from morphoindex.indexer.images import fit
+from morphoindex.indexer.encoding.encoder import DEFAULT, Encoder, built_in_encoders, find_encoder
+from morphoindex.indexer.photographs.images import fit
 
 
 def make_encoder(

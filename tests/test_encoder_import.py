@@ -11,7 +11,7 @@ import pytest
 from conftest import Cli, draw
 
 from morphoindex.errors import EncoderInvalid, ParityError, UsageError
-from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.encoding.encoder import Encoder
 
 onnx = pytest.importorskip("onnx", reason="importing needs the extra `train`")
 DATA = Path(os.environ.get("MORPHOINDEX_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -14,7 +14,7 @@ from test_real_photographs import DATA
 
 import morphoindex
 from morphoindex.errors import UsageError
-from morphoindex.indexer import encounters as kept
+from morphoindex.indexer.repeats import encounters as kept
 from morphoindex.indexer.selection.encounters import NONE, Sightings
 
 # --- in an index -----------------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from PIL import Image
 import morphoindex
 from morphoindex.cli.main import run
 from morphoindex.errors import UsageError
-from morphoindex.indexer import contenders
-from morphoindex.indexer.contenders import CONTENDERS
-from morphoindex.indexer.evaluation import COLUMNS
+from morphoindex.indexer.judgement import contenders
+from morphoindex.indexer.judgement.contenders import CONTENDERS
+from morphoindex.indexer.judgement.evaluation import COLUMNS
 
 Shown = Callable[..., tuple[str, str]]
 

@@ -13,13 +13,13 @@ from sklearn.metrics import (
 )
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer import contenders
 from morphoindex.indexer.clustering import quality
 from morphoindex.indexer.clustering.agreement import label_agreement
 from morphoindex.indexer.clustering.forest import ClusterForest
 from morphoindex.indexer.clustering.quality import separation, silhouettes
-from morphoindex.indexer.contenders import CONTENDERS, labels_by
-from morphoindex.indexer.labelling import Parameters, label
+from morphoindex.indexer.clusters.labelling import Parameters, label
+from morphoindex.indexer.judgement import contenders
+from morphoindex.indexer.judgement.contenders import CONTENDERS, labels_by
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

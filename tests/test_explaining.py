@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw
 
 from morphoindex.cli.main import run
 from morphoindex.errors import EncoderInvalid, UsageError
-from morphoindex.indexer.encoder import built_in_encoders
+from morphoindex.indexer.encoding.encoder import built_in_encoders
+from morphoindex.indexer.encoding.onnx_graph import read_nodes, with_outputs
 from morphoindex.indexer.explaining.finding import look_at
 from morphoindex.indexer.explaining.geometry import on_photograph, placement
-from morphoindex.indexer.images import fit
-from morphoindex.indexer.onnx_graph import read_nodes, with_outputs
+from morphoindex.indexer.photographs.images import fit
 
 RED, GREEN, BLUE, GREY = (210, 30, 30), (30, 200, 40), (30, 40, 220), (110, 110, 110)
 

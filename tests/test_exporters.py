@@ -12,7 +12,7 @@ from conftest import draw
 from onnx import TensorProto, helper, numpy_helper
 
 from morphoindex.errors import ParityError
-from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.encoding.encoder import Encoder
 
 if TYPE_CHECKING:
     from morphoindex.exporters.making import Made

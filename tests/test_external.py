@@ -19,7 +19,7 @@ from tiny_encoder import write_encoder
 
 import morphoindex
 from morphoindex.errors import EmbeddingsInvalid, EncoderMismatch
-from morphoindex.indexer.external import read_embeddings
+from morphoindex.indexer.intake.external import read_embeddings
 
 IDS = ["a", "b", "c"]
 

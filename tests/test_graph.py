@@ -12,9 +12,10 @@ import tiny
 
 import morphoindex
 from morphoindex.errors import UsageError
-from morphoindex.indexer import graph, labelling
 from morphoindex.indexer.clustering.dendrogram import dendrogram
 from morphoindex.indexer.clustering.forest import FILE, ClusterForest
+from morphoindex.indexer.clusters import labelling
+from morphoindex.indexer.holdings import graph
 
 
 def vectors(n: int, seed: int = 0) -> np.ndarray:

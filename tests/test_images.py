@@ -19,9 +19,9 @@ from PIL import Image, ImageFile
 from pillow_heif import as_plugin
 
 from morphoindex.errors import ImageRefused, UsageError
-from morphoindex.indexer import formats
-from morphoindex.indexer.capture import Capture, Exif, count_pages, read_exif
-from morphoindex.indexer.images import SUFFIXES, decode, fit
+from morphoindex.indexer.photographs import formats
+from morphoindex.indexer.photographs.capture import Capture, Exif, count_pages, read_exif
+from morphoindex.indexer.photographs.images import SUFFIXES, decode, fit
 
 HEIGHT, WIDTH = 48, 64
 Array = NDArray[np.uint8]
@@ -499,7 +499,7 @@ class TestLimits:
             raise MemoryError
 
         monkeypatch.setattr(formats, "open_low_bytes", exhausted)
-        monkeypatch.setattr("morphoindex.indexer.images.open_low_bytes", exhausted)
+        monkeypatch.setattr("morphoindex.indexer.photographs.images.open_low_bytes", exhausted)
         assert refusal(saved(scene(), "PNG")) == "not enough memory to decode it"
 
 
@@ -859,7 +859,7 @@ class TestProcess:
 
     def test_the_import_is_light_and_registers_nothing(self) -> None:
         code = (
-            "import sys, morphoindex.indexer.images as images\n"
+            "import sys, morphoindex.indexer.photographs.images as images\n"
             "from PIL import Image\n"
             "assert 'pillow_heif' not in sys.modules and 'PIL.AvifImagePlugin' not in sys.modules\n"
             "images.decode(sys.stdin.buffer.read())\n"

@@ -26,11 +26,11 @@ from tiny_encoder import SIDE, write_encoder
 
 import morphoindex
 from morphoindex.errors import ImageRefused
-from morphoindex.indexer import ingest
-from morphoindex.indexer.discovery import Found, discover
+from morphoindex.indexer.encoding.reading import read_file
+from morphoindex.indexer.intake import ingest
 from morphoindex.indexer.interrupts import uninterrupted
 from morphoindex.indexer.output_folder import OUTPUT
-from morphoindex.indexer.reading import read_file
+from morphoindex.indexer.photographs.discovery import Found, discover
 
 Ledger = dict[str, tuple[str, str | None, str | None]]
 
@@ -68,7 +68,7 @@ def owners(index: morphoindex.Index) -> dict[str, str]:
     return {path: name for path, (state, name, _) in ledger(index).items() if state == "present" and name}
 
 
-def counts(result: morphoindex.indexer.results.AddResult) -> tuple[int, int, int, int]:
+def counts(result: morphoindex.indexer.results.common.AddResult) -> tuple[int, int, int, int]:
     return result.added, result.known, result.moved, len(result.refused)
 
 

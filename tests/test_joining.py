@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import Cli
 
-from morphoindex.indexer.encoder import DEFAULT, Encoder, find_encoder
+from morphoindex.indexer.encoding.encoder import DEFAULT, Encoder, find_encoder
 
 onnx = pytest.importorskip("onnx", reason="joining needs the extra `train`")
 INT8 = f"{DEFAULT}-int8"

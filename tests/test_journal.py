@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from morphoindex.errors import IndexDamaged, StoreError
-from morphoindex.indexer.journal import FILE, Journal
+from morphoindex.indexer.holdings.journal import FILE, Journal
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from tiny_encoder import write_encoder
 
 import morphoindex
 from morphoindex.errors import UsageError
-from morphoindex.indexer.labels import labeller
-from morphoindex.indexer.views import label_columns
+from morphoindex.indexer.descriptions.labels import labeller
+from morphoindex.indexer.tables.views import label_columns
 
 
 @pytest.fixture

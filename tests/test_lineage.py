@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tale import Tale, told
 
-from morphoindex.indexer.clustering.decisions import Apart, Merge, Move, Name, Split, Verify
-from morphoindex.indexer.clustering.lineage import Pairs, best_pairs, new_ids, shared
+from morphoindex.indexer.identity.decisions import Apart, Merge, Move, Name, Split, Verify
+from morphoindex.indexer.identity.lineage import Pairs, best_pairs, new_ids, shared
 
 # --- matching ---------------------------------------------------------------------------------------------------------
 

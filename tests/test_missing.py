@@ -13,8 +13,8 @@ import pytest
 import tiny
 
 import morphoindex
-from morphoindex.indexer.missing_results import MissingPhotograph
-from morphoindex.indexer.still_shown import trouble_with
+from morphoindex.indexer.photographs.still_shown import trouble_with
+from morphoindex.indexer.results.missing import MissingPhotograph
 
 OLD = (1_600_000_000_000_000_000, 1_600_000_000_000_000_000)
 

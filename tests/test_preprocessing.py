@@ -17,7 +17,7 @@ from PIL import Image
 
 import morphoindex
 from morphoindex.errors import UsageError
-from morphoindex.indexer.images import PAPER
+from morphoindex.indexer.photographs.images import PAPER
 
 RED = (200, 30, 30)
 

@@ -14,8 +14,8 @@ import tiny
 
 import morphoindex
 from morphoindex.errors import IndexDamaged, UsageError
-from morphoindex.indexer.journal import Journal
-from morphoindex.indexer.label_results import LabelChange
+from morphoindex.indexer.holdings.journal import Journal
+from morphoindex.indexer.results.labels import LabelChange
 
 
 @pytest.fixture(scope="module")

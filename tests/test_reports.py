@@ -22,11 +22,11 @@ from PIL import Image
 import morphoindex
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.projection import project
-from morphoindex.indexer.discovery import Found, discover
+from morphoindex.indexer.files.table_files import MOST_CHARACTERS
 from morphoindex.indexer.paths import to_text
+from morphoindex.indexer.photographs.discovery import Found, discover
 from morphoindex.indexer.reports.maps import _groups
 from morphoindex.indexer.reports.sheets import _shown, outliers
-from morphoindex.indexer.table_files import MOST_CHARACTERS
 
 KINDS, EACH = 4, 6
 LONG = "a/b 🐝 " + "x" * 300

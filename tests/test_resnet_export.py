@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from morphoindex.errors import CheckpointInvalid
-from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.encoding.encoder import Encoder
 
 torch = pytest.importorskip("torch", reason="exporting needs the extra `train`")
 nn: Any = torch.nn

@@ -22,11 +22,11 @@ from test_crash import small_disk
 
 import morphoindex
 from morphoindex.errors import UsageError
-from morphoindex.indexer import picture_folder
+from morphoindex.indexer.files.safe_names import safe_name, told_apart
+from morphoindex.indexer.folders import picture_folder
+from morphoindex.indexer.folders.picture_folder import Files
+from morphoindex.indexer.folders.sample_folder import _folders
 from morphoindex.indexer.output_folder import OUTPUT
-from morphoindex.indexer.picture_folder import Files
-from morphoindex.indexer.safe_names import safe_name, told_apart
-from morphoindex.indexer.sample_folder import _folders
 from morphoindex.indexer.selection.sampling import STRATEGIES
 
 KINDS, EACH = 4, 6

@@ -19,7 +19,7 @@ from qdrant_client import QdrantClient
 import morphoindex
 from morphoindex.errors import StoreError
 from morphoindex.indexer.settings import read_settings
-from morphoindex.indexer.stores import CLIENTS
+from morphoindex.indexer.storage.stores import CLIENTS
 
 REAL = os.environ.get("MORPHOINDEX_TEST_QDRANT_URL")
 LOCAL = "http://local.invalid:6333"

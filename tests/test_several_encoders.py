@@ -20,9 +20,9 @@ from tiny_encoder import write_encoder
 import morphoindex
 from morphoindex.errors import EncoderInvalid, EncoderMismatch, UsageError
 from morphoindex.indexer.clustering.agreement import agreement, shared_neighbours
-from morphoindex.indexer.encoder import Encoder
-from morphoindex.indexer.journal import Journal
-from morphoindex.indexer.stores import CLIENTS
+from morphoindex.indexer.encoding.encoder import Encoder
+from morphoindex.indexer.holdings.journal import Journal
+from morphoindex.indexer.storage.stores import CLIENTS
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import morphoindex
 from morphoindex.errors import IndexDamaged, SplitLeaks, UsageError
-from morphoindex.indexer.groupings import Grouping, night_of
 from morphoindex.indexer.selection.splitting import FREE, HELD, closest_across, deal, extend, leaks
 from morphoindex.indexer.selection.together import united
-from morphoindex.indexer.splitting import found_leaks, ratios_of
+from morphoindex.indexer.subsets.groupings import Grouping, night_of
+from morphoindex.indexer.subsets.splitting import found_leaks, ratios_of
 
 RATIOS = np.array([0.8, 0.1, 0.1])
 

@@ -17,7 +17,7 @@ from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.communities import ties
 from morphoindex.indexer.clustering.forest import ClusterForest
 from morphoindex.indexer.clustering.suggestions import NEIGHBOURS, suggestions
-from morphoindex.indexer.suggestion_results import SuggestionList
+from morphoindex.indexer.results.suggestions import SuggestionList
 
 
 def grown(vectors: np.ndarray) -> ClusterForest:

@@ -21,12 +21,12 @@ from openpyxl.utils.escape import unescape
 
 import morphoindex
 from morphoindex.errors import UsageError
-from morphoindex.indexer import table_files
-from morphoindex.indexer.label_summaries import write_label_summaries
-from morphoindex.indexer.provenance import provenance_file, write_provenance
-from morphoindex.indexer.replacing import clear_leftovers, replacing
+from morphoindex.indexer.files import table_files
+from morphoindex.indexer.files.label_summaries import write_label_summaries
+from morphoindex.indexer.files.provenance import provenance_file, write_provenance
+from morphoindex.indexer.files.replacing import clear_leftovers, replacing
+from morphoindex.indexer.files.table_files import MOST_ROWS, Sheet, format_of, sheet_names, write_table, write_workbook
 from morphoindex.indexer.settings import EncoderEntry
-from morphoindex.indexer.table_files import MOST_ROWS, Sheet, format_of, sheet_names, write_table, write_workbook
 
 HARD = [
     "=1+1", "+1", "-1", "@SUM(A1)", "https://example.org", "00123", "1e5", " led ", "🦋 🐞", "Käfer/Wanze", "x" * 300,
@@ -213,7 +213,7 @@ def test_a_workbook_of_a_hundred_thousand_rows_takes_little_memory(tmp_path: Pat
     """Writing it grows the process by less than the workbook would take as objects."""
     program = (
         "import resource\nfrom pathlib import Path\n"
-        "from morphoindex.indexer.table_files import Sheet, write_table\n"
+        "from morphoindex.indexer.files.table_files import Sheet, write_table\n"
         "import xlsxwriter\n"
         "start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "rows = ((f'photos/{i}.jpg', f'{i:032x}', i) for i in range(100_000))\n"

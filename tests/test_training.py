@@ -19,7 +19,7 @@ from PIL import Image
 from morphoindex.cli.main import cli as command_line
 from morphoindex.demo import Collection, draw_collection
 from morphoindex.errors import CheckpointInvalid, UsageError
-from morphoindex.indexer.encoder import Encoder, built_in_encoders
+from morphoindex.indexer.encoding.encoder import Encoder, built_in_encoders
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 

@@ -27,11 +27,11 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient
 
 from morphoindex.errors import IndexDamaged, StoreError, UsageError
-from morphoindex.indexer.edge_errors import translated
-from morphoindex.indexer.filters import And, Compare, Filter, Key, Missing, Not, Or, names
-from morphoindex.indexer.qdrant_edge import FLUSH_EVERY, EdgeStore
-from morphoindex.indexer.qdrant_server import ServerStore
-from morphoindex.indexer.vectors import Payload, Point, VectorStore
+from morphoindex.indexer.storage.edge_errors import translated
+from morphoindex.indexer.storage.filters import And, Compare, Filter, Key, Missing, Not, Or, names
+from morphoindex.indexer.storage.qdrant_edge import FLUSH_EVERY, EdgeStore
+from morphoindex.indexer.storage.qdrant_server import ServerStore
+from morphoindex.indexer.storage.vectors import Payload, Point, VectorStore
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 
@@ -558,7 +558,7 @@ def test_edge_is_not_made_by_halves(tmp_path: Path, vectors: dict[str, int]) -> 
 
 
 def test_edge_builds_its_graph_when_enough_has_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("morphoindex.indexer.qdrant_edge.GRAPH_FROM_KB", 20)
+    monkeypatch.setattr("morphoindex.indexer.storage.qdrant_edge.GRAPH_FROM_KB", 20)
     store = EdgeStore.create(tmp_path / "q", {"enc": DIM})
     store.upsert(points(500))
     assert store.optimize() is False
@@ -584,7 +584,7 @@ OPEN = """
 import sys
 from pathlib import Path
 from morphoindex.errors import StoreError
-from morphoindex.indexer.qdrant_edge import EdgeStore
+from morphoindex.indexer.storage.qdrant_edge import EdgeStore
 try:
     EdgeStore.open(Path(sys.argv[1])).close()
 except StoreError as error:
@@ -609,8 +609,8 @@ WRITE = """
 import sys, uuid
 from pathlib import Path
 import numpy as np
-from morphoindex.indexer.qdrant_edge import EdgeStore
-from morphoindex.indexer.vectors import Point
+from morphoindex.indexer.storage.qdrant_edge import EdgeStore
+from morphoindex.indexer.storage.vectors import Point
 store, start = EdgeStore.open(Path(sys.argv[1])), int(sys.argv[2])
 rows = np.load(sys.argv[3])
 for i in range(start, start + 100_000):
@@ -649,7 +649,7 @@ def test_edge_keeps_a_further_vector_after_a_kill(tmp_path: Path) -> None:
     program = """
 import os, pathlib, signal, sys
 import numpy as np
-from morphoindex.indexer.qdrant_edge import EdgeStore
+from morphoindex.indexer.storage.qdrant_edge import EdgeStore
 store = EdgeStore.open(pathlib.Path(sys.argv[1]))
 store.add_vectors("second", 5)
 store.vector_name = "second"

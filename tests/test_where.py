@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.filters import And, Compare, Missing, Not, Or
-from morphoindex.indexer.where import Column, parse_where
+from morphoindex.indexer.storage.filters import And, Compare, Missing, Not, Or
+from morphoindex.indexer.tables.where import Column, parse_where
 
 COLUMNS = {
     "family": Column(("labels", "family"), "text"),

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.results import ClusterResult, Verification
+    from morphoindex.indexer.results.common import ClusterResult, Verification
 
 _LISTED = 25
 _TOLD = 12
@@ -170,7 +170,7 @@ def _how(result: ClusterResult) -> str:
 
 def _show_events(result: ClusterResult) -> None:
     from morphoindex.cli import render
-    from morphoindex.indexer.chronicle import event_in_words
+    from morphoindex.indexer.holdings.chronicle import event_in_words
 
     told = [event_in_words(event) for event in result.events if event.kind not in _PLAIN]
     for words in told[:_TOLD]:

@@ -10,8 +10,8 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.results import ClusterSummary, Decided, HistoryEntry
-    from morphoindex.indexer.suggestion_results import SuggestionList
+    from morphoindex.indexer.results.common import ClusterSummary, Decided, HistoryEntry
+    from morphoindex.indexer.results.suggestions import SuggestionList
 
 _LISTED = 25
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what it would be.")

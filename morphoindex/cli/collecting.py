@@ -10,7 +10,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.results import AddResult
+    from morphoindex.indexer.results.common import AddResult
 
 _LISTED = 20
 
@@ -47,7 +47,7 @@ def demo(shared: Shared, folder: Path, seed: int) -> None:
 def init(shared: Shared, encoder: str | None, qdrant_url: str | None) -> None:
     """Make an index without adding anything, to choose its encoder or a Qdrant server."""
     from morphoindex.cli import render
-    from morphoindex.indexer.encoder import DEFAULT
+    from morphoindex.indexer.encoding.encoder import DEFAULT
     from morphoindex.indexer.opening import make
 
     with make(shared.index, encoder or DEFAULT, qdrant_url) as index:
@@ -134,8 +134,8 @@ def add(
 
 
 def _add_embeddings(shared: Shared, path: Path, encoder: str | None) -> AddResult:
-    from morphoindex.indexer.external import read_embeddings
-    from morphoindex.indexer.registry import EXTERNAL
+    from morphoindex.indexer.encoding.registry import EXTERNAL
+    from morphoindex.indexer.intake.external import read_embeddings
 
     read = read_embeddings(path)
     with shared.open(create=True) as index:

@@ -11,8 +11,8 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.duplicate_results import DedupResult, Duplicate, HandedOut
-    from morphoindex.indexer.results import Decided
+    from morphoindex.indexer.results.common import Decided
+    from morphoindex.indexer.results.duplicates import DedupResult, Duplicate, HandedOut
 
 _LISTED = 25
 _WORDS = {"bytes": "same file", "frame": "whole", "points": "in part"}

@@ -10,7 +10,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.encoder_results import Comparison, Dropped, ReembedResult, Switched
+    from morphoindex.indexer.results.encoders import Comparison, Dropped, ReembedResult, Switched
 
 _LISTED = 20
 _GRAVE = ("split", "merged", "dissolved", "emptied", "ended", "returned", "shrank", "grew", "continued", "new")
@@ -118,7 +118,7 @@ def _show_compared(result: Comparison) -> None:
 
 def _show_what_would_happen(result: Comparison) -> None:
     from morphoindex.cli import render
-    from morphoindex.indexer.chronicle import event_in_words
+    from morphoindex.indexer.holdings.chronicle import event_in_words
 
     if result.events is None:
         return

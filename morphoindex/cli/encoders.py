@@ -26,7 +26,7 @@ for command in (export, import_, join, train, distil, embedding.compare, embeddi
 def list_(shared: Shared) -> None:
     """The encoders that come with the package."""
     from morphoindex.cli import render
-    from morphoindex.indexer.encoder import Encoder, built_in_encoders
+    from morphoindex.indexer.encoding.encoder import Encoder, built_in_encoders
 
     found = [_described(Encoder(path)) for path in built_in_encoders().values()]
     shared.answer(
@@ -44,8 +44,8 @@ def list_(shared: Shared) -> None:
 def show(shared: Shared, name: str) -> None:
     """What an encoder says of itself."""
     from morphoindex.cli import render
-    from morphoindex.indexer.encoder import Encoder
-    from morphoindex.indexer.registry import find_file
+    from morphoindex.indexer.encoding.encoder import Encoder
+    from morphoindex.indexer.encoding.registry import find_file
 
     described = _described(Encoder(find_file(name, shared.index)))
     shared.answer(described, lambda: render.table(("", ""), list(described.items())))
@@ -62,8 +62,8 @@ def check(ctx: click.Context, shared: Shared, name: str) -> None:
     """
     from morphoindex.cli import render
     from morphoindex.exporters.conformance import findings
-    from morphoindex.indexer.encoder import Encoder
-    from morphoindex.indexer.registry import find_file
+    from morphoindex.indexer.encoding.encoder import Encoder
+    from morphoindex.indexer.encoding.registry import find_file
 
     opened = Encoder(find_file(name, shared.index))
     found = list(findings(opened))
@@ -86,7 +86,7 @@ def bench(shared: Shared, name: str, provider: str | None) -> None:
     """
     from morphoindex.cli import render
     from morphoindex.exporters.bench import rates
-    from morphoindex.indexer.registry import find_file
+    from morphoindex.indexer.encoding.registry import find_file
 
     result = rates(find_file(name, shared.index), provider)
     rows = [(batch, f"{rate:,.0f}") for batch, rate in result.images_per_second.items()]

@@ -9,7 +9,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.encounter_results import EncounterResult
+    from morphoindex.indexer.results.encounters import EncounterResult
 
 _LISTED = 15
 _UNKNOWN = "(unknown)"

@@ -10,7 +10,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.evaluation_results import Evaluation, MethodScores
+    from morphoindex.indexer.results.evaluation import Evaluation, MethodScores
 
 
 @click.command()
@@ -70,7 +70,7 @@ def evaluate(
 
 def _show_one(result: Evaluation) -> None:
     from morphoindex.cli import render
-    from morphoindex.indexer.evaluation import in_words
+    from morphoindex.indexer.judgement.evaluation import in_words
 
     one = result.scores[0]
     render.line(
@@ -102,7 +102,7 @@ def _show_one(result: Evaluation) -> None:
 
 def _show_comparison(result: Evaluation) -> None:
     from morphoindex.cli import render
-    from morphoindex.indexer.evaluation import in_words
+    from morphoindex.indexer.judgement.evaluation import in_words
 
     render.line(f"{render.count(result.specimens, 'specimen')} by the vectors of {result.encoder}")
     if result.labelled:

@@ -58,7 +58,7 @@ def explain(
 def _look(shared: Shared, images: tuple[str, ...], encoder: str | None) -> Look:
     """Without opening the index, where it is not needed: others may be working with it."""
     from morphoindex.errors import IndexNotFound
-    from morphoindex.indexer.encoder import DEFAULT
+    from morphoindex.indexer.encoding.encoder import DEFAULT
     from morphoindex.indexer.explaining.finding import look_at
     from morphoindex.indexer.location import find_index
 
@@ -75,7 +75,7 @@ def _look(shared: Shared, images: tuple[str, ...], encoder: str | None) -> Look:
 
 
 def _answer(shared: Shared, explanation: Explanation, file: Path) -> None:
-    from morphoindex.indexer.results import as_json
+    from morphoindex.indexer.results.common import as_json
 
     shared.answer({**as_json(explanation.result), "file": str(file)}, lambda: _show(explanation, file))
 

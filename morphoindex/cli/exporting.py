@@ -157,8 +157,8 @@ def join(shared: Shared, encoders: tuple[str, ...], mirror: bool, to: str | None
     with train_extra():
         from morphoindex.cli import render
         from morphoindex.exporters.joining import join as join_files
-        from morphoindex.indexer.encoder import Encoder
-        from morphoindex.indexer.registry import find_file
+        from morphoindex.indexer.encoding.encoder import Encoder
+        from morphoindex.indexer.encoding.registry import find_file
 
         files = [find_file(encoder, shared.index) for encoder in encoders]
         name = name or "+".join(Encoder(file).info.name for file in files) + ("-mirrored" if mirror else "")

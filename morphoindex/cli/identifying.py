@@ -9,7 +9,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.identification_results import Calibration, Identified, IdentifyResult
+    from morphoindex.indexer.results.identification import Calibration, Identified, IdentifyResult
 
 _LISTED = 25
 _NAMES = 3  # that are shown of what is not known

@@ -10,7 +10,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.label_results import LabelChange, LabelsGiven, LabelsTakenBack, Relabelling
+    from morphoindex.indexer.results.labels import LabelChange, LabelsGiven, LabelsTakenBack, Relabelling
 
 _LISTED = 25
 _FEW = 5

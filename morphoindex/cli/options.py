@@ -47,7 +47,7 @@ class Shared:
     def answer(self, result: Any, render: Callable[[], Any]) -> None:
         """Print a result: as JSON where that was asked for, else rendered for people."""
         if self.json:
-            from morphoindex.indexer.results import as_json
+            from morphoindex.indexer.results.common import as_json
 
             click.echo(
                 json.dumps(result if isinstance(result, dict) else as_json(result), ensure_ascii=False, indent=2)

@@ -10,9 +10,9 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.images import Fit
-    from morphoindex.indexer.prepared_folder import Format
-    from morphoindex.indexer.preprocessing_results import PreprocessResult
+    from morphoindex.indexer.photographs.images import Fit
+    from morphoindex.indexer.preparation.prepared_folder import Format
+    from morphoindex.indexer.results.preprocessing import PreprocessResult
 
 _LISTED = 20
 
@@ -52,7 +52,7 @@ def preprocess(
     morphoindex add prepared/ --labels prepared/labels.csv --metadata prepared/manifest.csv
     """
     from morphoindex.cli.progress import copying
-    from morphoindex.indexer.preprocessing import preprocess as prepare
+    from morphoindex.indexer.preparation.preprocessing import preprocess as prepare
 
     with copying(not (shared.quiet or shared.json), "preparing") as report:
         result = prepare(

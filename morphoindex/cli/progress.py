@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from morphoindex.exporters.training.loop import Progress as Step
     from morphoindex.exporters.training.runs import Watcher
-    from morphoindex.indexer.duplicate_results import Comparing
-    from morphoindex.indexer.encoder_results import Reembedding
-    from morphoindex.indexer.ingest_batch import Counts
+    from morphoindex.indexer.intake.batch import Counts
+    from morphoindex.indexer.results.duplicates import Comparing
+    from morphoindex.indexer.results.encoders import Reembedding
 
 
 _MANY = 5_000  # of something that is counted: then every tenth of it gets a line
@@ -29,7 +29,7 @@ def adding(inputs: Sequence[str], shown: bool) -> Iterator[Callable[[Counts], No
     if not (shown and sys.stderr.isatty()):
         yield lambda counts: None
         return
-    from morphoindex.indexer.discovery import discover
+    from morphoindex.indexer.photographs.discovery import discover
 
     bar = _bar("adding")
     with _showing(bar, lambda counts: {"completed": counts.seen, "refused": len(counts.refused)}) as show:

@@ -13,7 +13,7 @@ from rich.text import Text
 from morphoindex.indexer.words import count, listed
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.results import Decided
+    from morphoindex.indexer.results.common import Decided
 
 
 __all__ = ["console", "count", "decided", "labels", "line", "listed", "paged", "short", "table"]
@@ -79,7 +79,7 @@ def short(path: str | None) -> str:
 
 def labels(values: Mapping[str, str]) -> str:
     """The one label that says most, the lowest rank there is: `{"family": "Apidae", "species": "Apis mellifera"}`."""
-    from morphoindex.indexer.labels import telling
+    from morphoindex.indexer.descriptions.labels import telling
 
     column = telling(values)
     return values[column] if column else ""

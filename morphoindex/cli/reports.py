@@ -11,8 +11,8 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.picture_folder import Files
-    from morphoindex.indexer.report_results import FolderWritten, ReportWritten
+    from morphoindex.indexer.folders.picture_folder import Files
+    from morphoindex.indexer.results.reports import FolderWritten, ReportWritten
 
 _LISTED = 20
 _NAMED = 5

@@ -11,9 +11,9 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.picture_folder import Files
-    from morphoindex.indexer.sample_folder import Layout
-    from morphoindex.indexer.sampling_results import Balance, Quality, SampleResult, WrittenSample
+    from morphoindex.indexer.folders.picture_folder import Files
+    from morphoindex.indexer.folders.sample_folder import Layout
+    from morphoindex.indexer.results.sampling import Balance, Quality, SampleResult, WrittenSample
     from morphoindex.indexer.selection.sampling import Strategy
 
 _LISTED = 25

@@ -11,7 +11,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.split_results import SplitResult
+    from morphoindex.indexer.results.splits import SplitResult
 
 _LISTED = 15
 _TOLD = 5

@@ -9,7 +9,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.results import HeldEncoder
+    from morphoindex.indexer.results.common import HeldEncoder
 
 
 @click.command()

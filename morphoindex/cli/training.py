@@ -210,7 +210,7 @@ def distil(
     with train_extra():
         from morphoindex.exporters.training.distilling import Distilling
         from morphoindex.exporters.training.distilling import distil as distil_
-        from morphoindex.indexer.encoder import find_encoder
+        from morphoindex.indexer.encoding.encoder import find_encoder
 
         wanted = Distilling(find_encoder(teacher), size, parameters, views, labels, group)
         _run(ctx, shared, lambda *rest: distil_(images, wanted, *rest), 2e-3, 0.99, "muon", **options)

@@ -11,7 +11,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.missing_results import MissingPhotograph
+    from morphoindex.indexer.results.missing import MissingPhotograph
 
 _LISTED = 20
 _WAYS_OUT = {

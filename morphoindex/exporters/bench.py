@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from morphoindex.indexer.cores import usable_cores
-from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.encoding.encoder import Encoder
 
 BATCHES = (1, 16)
 _SECONDS = 1.5  # for each batch size

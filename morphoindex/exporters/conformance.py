@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from morphoindex.errors import EncoderError
 from morphoindex.exporters.drawings import draw_specimen, drawn_species
-from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.encoding.encoder import Encoder
 
 _BATCH = 7
 _LENGTH_TOLERANCE = 1e-3

@@ -15,7 +15,7 @@ from morphoindex.exporters.contract import LEAST_OPSET, FloatNetwork
 from morphoindex.exporters.judging import Floats
 from morphoindex.exporters.making import Material
 from morphoindex.exporters.preparation import Preparation
-from morphoindex.indexer.images import Fit, Resampling
+from morphoindex.indexer.photographs.images import Fit, Resampling
 
 _FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 

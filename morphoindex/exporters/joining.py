@@ -24,7 +24,7 @@ from morphoindex.exporters.contract import (
 )
 from morphoindex.exporters.judging import Floats, Pixels, cosines, drawn_photographs, in_batches, unit
 from morphoindex.exporters.precision import LEAST_COSINE
-from morphoindex.indexer.encoder import Encoder, EncoderInfo
+from morphoindex.indexer.encoding.encoder import Encoder, EncoderInfo
 
 _BOTH = "both"  # pictures, and their mirror images after them
 _BACKWARDS = {

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from morphoindex.errors import ImageRefused, UsageError
 from morphoindex.exporters.drawings import draw_specimen, drawn_species
-from morphoindex.indexer.discovery import Found, discover
-from morphoindex.indexer.encoder import Encoder
-from morphoindex.indexer.images import decode
+from morphoindex.indexer.encoding.encoder import Encoder
+from morphoindex.indexer.photographs.discovery import Found, discover
+from morphoindex.indexer.photographs.images import decode
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

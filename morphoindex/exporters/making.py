@@ -26,8 +26,8 @@ from morphoindex.exporters.judging import (
 )
 from morphoindex.exporters.precision import HELD_BACK, LEAST_COSINE, Precision, halve, layers, quantise
 from morphoindex.exporters.preparation import Preparation, Processor
-from morphoindex.indexer.encoder import Encoder, EncoderInfo
-from morphoindex.indexer.images import Fit, Resampling
+from morphoindex.indexer.encoding.encoder import Encoder, EncoderInfo
+from morphoindex.indexer.photographs.images import Fit, Resampling
 
 MOST_LEVELS, MOST_LEVELS_SQUARE = 6.0, 0.6
 """Between the host's pixels and a framework's, of 255, on average: of photographs as they are, and cut square. Of a

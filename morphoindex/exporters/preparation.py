@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from morphoindex.errors import CheckpointInvalid, UsageError
-from morphoindex.indexer.images import Fit, Resampling, fit
+from morphoindex.indexer.photographs.images import Fit, Resampling, fit
 
 Triple = tuple[float, float, float]
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)

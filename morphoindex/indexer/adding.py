@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.captures import Captures
 from morphoindex.indexer.cores import usable_cores
-from morphoindex.indexer.encounters import refresh
-from morphoindex.indexer.external import Embeddings, add_external
-from morphoindex.indexer.ingest import Ingest
-from morphoindex.indexer.ingest_batch import Counts
-from morphoindex.indexer.labels import labeller, spelled
+from morphoindex.indexer.descriptions.captures import Captures
+from morphoindex.indexer.descriptions.labels import labeller, spelled
+from morphoindex.indexer.descriptions.relabelling import Giving
+from morphoindex.indexer.encoding.reading import Reader
+from morphoindex.indexer.encoding.registry import EXTERNAL
+from morphoindex.indexer.intake.batch import Counts
+from morphoindex.indexer.intake.external import Embeddings, add_external
+from morphoindex.indexer.intake.ingest import Ingest
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.reading import Reader
-from morphoindex.indexer.registry import EXTERNAL
-from morphoindex.indexer.relabelling import Giving
-from morphoindex.indexer.results import AddResult, Refusal
+from morphoindex.indexer.repeats.encounters import refresh
+from morphoindex.indexer.results.common import AddResult, Refusal
 from morphoindex.indexer.session import Session
 from morphoindex.indexer.settings import EncoderEntry
 

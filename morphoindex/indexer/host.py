@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from morphoindex.indexer.collection import Collection
-from morphoindex.indexer.encoder import Encoder
-from morphoindex.indexer.graph import Neighbours
-from morphoindex.indexer.journal import Journal
+from morphoindex.indexer.encoding.encoder import Encoder
+from morphoindex.indexer.holdings.collection import Collection
+from morphoindex.indexer.holdings.graph import Neighbours
+from morphoindex.indexer.holdings.journal import Journal
 from morphoindex.indexer.paths import Roots, to_text
 from morphoindex.indexer.settings import EncoderEntry
 from morphoindex.indexer.specimen import Specimen
-from morphoindex.indexer.where import Column
+from morphoindex.indexer.tables.where import Column
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.forest import ClusterForest

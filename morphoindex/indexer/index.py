@@ -9,20 +9,18 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from morphoindex.indexer.catalog import Table
 from morphoindex.indexer.clustering.labels import Selection
-from morphoindex.indexer.encounters import encounters_by_specimen
-from morphoindex.indexer.graph import Neighbours
-from morphoindex.indexer.grouping import cluster
+from morphoindex.indexer.clusters.grouping import cluster
+from morphoindex.indexer.clusters.labelling import Linkage, Method, Parameters
+from morphoindex.indexer.encoding.registry import EXTERNAL
+from morphoindex.indexer.holdings.graph import Neighbours
 from morphoindex.indexer.host import place
-from morphoindex.indexer.identification_results import IdentifyResult
 from morphoindex.indexer.index_encoders import EncoderMethods
 from morphoindex.indexer.index_evaluation import EvaluationMethods
 from morphoindex.indexer.index_reports import ReportMethods
 from morphoindex.indexer.index_selection import SelectionMethods, several
-from morphoindex.indexer.labelling import Linkage, Method, Parameters
-from morphoindex.indexer.registry import EXTERNAL
-from morphoindex.indexer.results import (
+from morphoindex.indexer.repeats.encounters import encounters_by_specimen
+from morphoindex.indexer.results.common import (
     AddResult,
     CheckResult,
     ClusterResult,
@@ -31,14 +29,16 @@ from morphoindex.indexer.results import (
     Status,
     SweepResult,
 )
+from morphoindex.indexer.results.identification import IdentifyResult
 from morphoindex.indexer.session import Session
+from morphoindex.indexer.tables.catalog import Table
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from morphoindex.indexer.curation import Clusters
-    from morphoindex.indexer.ingest_batch import Counts
-    from morphoindex.indexer.relabelling import LabelHistory
+    from morphoindex.indexer.clusters.curation import Clusters
+    from morphoindex.indexer.descriptions.relabelling import LabelHistory
+    from morphoindex.indexer.intake.batch import Counts
 
 
 class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
@@ -81,7 +81,7 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
             EncoderMismatch: the index holds no such encoder; `reembed` gives it one.
         """
         from morphoindex.indexer.adding import add
-        from morphoindex.indexer.captures import captures
+        from morphoindex.indexer.descriptions.captures import captures
 
         told = captures(time_format, os.fspath(metadata) if metadata is not None else None, camera)
         return add(self._session, _paths(paths), labels, told, encoder, dry_run, max_megapixels, report)
@@ -109,7 +109,7 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
             EncoderMismatch: the index holds vectors of another encoder.
         """
         from morphoindex.indexer.adding import add_embeddings
-        from morphoindex.indexer.external import Embeddings
+        from morphoindex.indexer.intake.external import Embeddings
 
         return add_embeddings(self._session, Embeddings.from_columns(ids, vectors, paths, metadata), encoder)
 
@@ -150,7 +150,7 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
             UsageError: k is below 1, the condition is wrong, there is neither such a usable image nor such an id, or
                 the index holds no such encoder.
         """
-        from morphoindex.indexer.identifying import with_novelty
+        from morphoindex.indexer.identification.identifying import with_novelty
         from morphoindex.indexer.lookup import search
 
         with self._session.looking_with(encoder):
@@ -182,7 +182,7 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
         Raises:
             UsageError: k is not within 1 and 1000, there is no such target, column or encoder, or nothing has a name.
         """
-        from morphoindex.indexer.identifying import identify
+        from morphoindex.indexer.identification.identifying import identify
 
         with self._session.looking_with(encoder):
             return identify(self._session, _paths(targets), k, label, several(groups))
@@ -244,21 +244,21 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
         Raises:
             UsageError: a threshold is not a cosine.
         """
-        from morphoindex.indexer.labelling import sweep
+        from morphoindex.indexer.clusters.labelling import sweep
 
         return sweep(self._session.graph((), neighbours), thresholds)
 
     @property
     def clusters(self) -> Clusters:
         """The clusters, and what people decide about them: `index.clusters.name("C0003", "Danaus plexippus")`."""
-        from morphoindex.indexer.curation import Clusters
+        from morphoindex.indexer.clusters.curation import Clusters
 
         return Clusters(self._session)
 
     @property
     def labels(self) -> LabelHistory:
         """The labels that were given to specimens, and the way back: `index.labels.undo()`."""
-        from morphoindex.indexer.relabelling import LabelHistory
+        from morphoindex.indexer.descriptions.relabelling import LabelHistory
 
         return LabelHistory(self._session)
 
@@ -268,7 +268,7 @@ class Index(SelectionMethods, EvaluationMethods, EncoderMethods, ReportMethods):
         Raises:
             UsageError: the statement is wrong, or wants more than that.
         """
-        from morphoindex.indexer.encounters import refresh
+        from morphoindex.indexer.repeats.encounters import refresh
 
         refresh(self._session)
         return self._session.collection.catalog.ask(statement)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from morphoindex.indexer.encoder_results import Comparison, Dropped, Reembedding, ReembedResult, Switched
+from morphoindex.indexer.results.encoders import Comparison, Dropped, Reembedding, ReembedResult, Switched
 from morphoindex.indexer.session import Session
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class EncoderMethods:
             UsageError: there is no such encoder, its vectors were made elsewhere, or there are no photographs at all.
             EncoderInvalid: it is not an encoder of the contract; the index is then as it was.
         """
-        from morphoindex.indexer.reembedding import reembed
+        from morphoindex.indexer.changeover.reembedding import reembed
 
         return reembed(self._session, encoder, dry_run, max_megapixels, report)
 
@@ -52,7 +52,7 @@ class EncoderMethods:
         Raises:
             UsageError: the index holds no such encoder, or no specimen has a vector of it.
         """
-        from morphoindex.indexer.switching import use
+        from morphoindex.indexer.changeover.switching import use
 
         return use(self._session, encoder)
 
@@ -68,7 +68,7 @@ class EncoderMethods:
         Raises:
             UsageError: the index does not hold both, or fewer than two specimens have vectors of both.
         """
-        from morphoindex.indexer.comparison import compare
+        from morphoindex.indexer.changeover.comparison import compare
 
         return compare(self._session, a, b, threshold)
 
@@ -78,7 +78,7 @@ class EncoderMethods:
         Raises:
             UsageError: the index holds no such encoder, it is the current one, or specimens have no other vector.
         """
-        from morphoindex.indexer.switching import drop
+        from morphoindex.indexer.changeover.switching import drop
 
         return drop(self._session, encoder, dry_run)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from morphoindex.indexer.session import Session
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.evaluation_results import Evaluation
+    from morphoindex.indexer.results.evaluation import Evaluation
 
 
 class EvaluationMethods:
@@ -46,9 +46,9 @@ class EvaluationMethods:
             UsageError: there is no such column, method or encoder, the condition is wrong, nothing was clustered yet,
                 there is nothing to judge, or the folder holds something or cannot be written to.
         """
-        from morphoindex.indexer.contenders import CONTENDERS
-        from morphoindex.indexer.evaluation import evaluate
-        from morphoindex.indexer.evaluation_files import write_evaluation
+        from morphoindex.indexer.judgement.contenders import CONTENDERS
+        from morphoindex.indexer.judgement.evaluation import evaluate
+        from morphoindex.indexer.judgement.evaluation_files import write_evaluation
         from morphoindex.indexer.output_folder import claim_folder
 
         methods = (tuple(CONTENDERS) if compare else ()) if isinstance(compare, bool) else tuple(compare)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from morphoindex.indexer.catalog import Table
-from morphoindex.indexer.results import Overview
+from morphoindex.indexer.results.common import Overview
 from morphoindex.indexer.session import Session
+from morphoindex.indexer.tables.catalog import Table
 
 if TYPE_CHECKING:
     from morphoindex.indexer.clustering.projection import Projection
-    from morphoindex.indexer.picture_folder import Files
-    from morphoindex.indexer.report_results import FolderWritten, LabelsWritten, ReportWritten
+    from morphoindex.indexer.folders.picture_folder import Files
+    from morphoindex.indexer.results.reports import FolderWritten, LabelsWritten, ReportWritten
 
 
 class ReportMethods:
@@ -48,8 +48,8 @@ class ReportMethods:
         Raises:
             UsageError: there is no such table, method, label column or coordinates.
         """
+        from morphoindex.indexer.files.table_files import rows_of
         from morphoindex.indexer.reports.files import Wish, table
-        from morphoindex.indexer.table_files import rows_of
 
         session = self._session
         sheet = table(session, kind, Wish(methods, coordinates, by, seed, suggestions, content), session.say)
@@ -152,7 +152,7 @@ class ReportMethods:
         Raises:
             UsageError: nothing is in a cluster, there is no such cluster, or the folder cannot be used.
         """
-        from morphoindex.indexer.portraits import Register
+        from morphoindex.indexer.clusters.portraits import Register
         from morphoindex.indexer.reports.folders import NOT_CLUSTERED
         from morphoindex.indexer.reports.sheets import MOST, write_sheets
 

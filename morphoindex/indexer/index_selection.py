@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from morphoindex.indexer.duplicate_results import Comparing, DedupResult
-from morphoindex.indexer.sampling_results import SampleResult, WrittenSample
+from morphoindex.indexer.results.duplicates import Comparing, DedupResult
+from morphoindex.indexer.results.sampling import SampleResult, WrittenSample
+from morphoindex.indexer.results.splits import SplitResult
 from morphoindex.indexer.session import Session
-from morphoindex.indexer.split_results import SplitResult
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.deduplication import Duplicates
-    from morphoindex.indexer.encounter_results import EncounterResult
-    from morphoindex.indexer.picture_folder import Files
-    from morphoindex.indexer.sample_folder import Layout
+    from morphoindex.indexer.folders.picture_folder import Files
+    from morphoindex.indexer.folders.sample_folder import Layout
+    from morphoindex.indexer.repeats.deduplication import Duplicates
+    from morphoindex.indexer.results.encounters import EncounterResult
     from morphoindex.indexer.selection.sampling import Strategy
 
 
@@ -28,7 +29,7 @@ class SelectionMethods:
     @property
     def duplicates(self) -> Duplicates:
         """Near-duplicates, and what is done about them: `index.duplicates.tag(index.dedup())`."""
-        from morphoindex.indexer.deduplication import Duplicates
+        from morphoindex.indexer.repeats.deduplication import Duplicates
 
         return Duplicates(self._session)
 
@@ -65,7 +66,7 @@ class SelectionMethods:
         Raises:
             UsageError: n is below 1, the column, the strategy or the condition is wrong, or nothing has such a label.
         """
-        from morphoindex.indexer.sampling import sample
+        from morphoindex.indexer.subsets.sampling import sample
 
         return sample(self._session, n, strategy, by, where, seed, unique, report)
 
@@ -92,7 +93,7 @@ class SelectionMethods:
         Raises:
             UsageError: the folder is not such a one, cannot be written to, or layout and files do not go together.
         """
-        from morphoindex.indexer.sample_folder import write_sample
+        from morphoindex.indexer.folders.sample_folder import write_sample
 
         return write_sample(self._session, chosen, Path(out), layout, files, report)
 
@@ -135,7 +136,7 @@ class SelectionMethods:
             UsageError: what was asked for cannot be, or is not what the split of this name is.
             SplitLeaks: what belongs together was put on different sides before that was known. Nothing was written.
         """
-        from morphoindex.indexer.splitting import Wish, split
+        from morphoindex.indexer.subsets.splitting import Wish, split
 
         wish = Wish(
             ratios, None if names is None else several(names), by, None if groups is None else several(groups), site,
@@ -162,10 +163,13 @@ class SelectionMethods:
         Raises:
             UsageError: one of them is not what is allowed.
         """
-        from morphoindex.indexer.encounter_rule import encounters
+        from morphoindex.indexer.repeats.encounters import changed_rule, list_encounters
 
         given = {"similarity": similarity, "distance": distance, "gap": gap, "quick_gap": quick_gap}
-        return encounters(self._session, given, dry_run)
+        rule = changed_rule(self._session, given)
+        if not dry_run and any(value is not None for value in given.values()):
+            self._session.keep_encounter_settings(asdict(rule))
+        return list_encounters(self._session, rule, dry_run)
 
 
 def several(given: str | Sequence[str]) -> tuple[str, ...]:

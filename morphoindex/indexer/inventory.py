@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 
-from morphoindex.indexer import encounters, upkeep
+from morphoindex.indexer.holdings import upkeep
 from morphoindex.indexer.missing import missing
-from morphoindex.indexer.results import CheckResult, EncoderStatus, HeldEncoder, Status
+from morphoindex.indexer.repeats import encounters
+from morphoindex.indexer.results.common import CheckResult, EncoderStatus, HeldEncoder, Status
 from morphoindex.indexer.session import Session
 
 

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.errors import ImageRefused, UsageError
-from morphoindex.indexer.collection import Collection, specimen_of
+from morphoindex.indexer.encoding.reading import Reader, read_file
+from morphoindex.indexer.holdings.collection import Collection, specimen_of
 from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.paths import Roots, to_text
-from morphoindex.indexer.reading import Reader, read_file
-from morphoindex.indexer.results import SearchHit, SearchResult
+from morphoindex.indexer.results.common import SearchHit, SearchResult
 from morphoindex.indexer.specimen import point_id
-from morphoindex.indexer.vectors import Hit
-from morphoindex.indexer.where import parse_where
+from morphoindex.indexer.storage.vectors import Hit
+from morphoindex.indexer.tables.where import parse_where
 
 _SHORTEST = 4  # digits of an id that stand for it
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.host import Host
-from morphoindex.indexer.missing_results import MissingPhotograph
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.still_shown import Read, Trouble, trouble_with
+from morphoindex.indexer.photographs.still_shown import Read, Trouble, trouble_with
+from morphoindex.indexer.results.missing import MissingPhotograph
 
 ORDER = ("no folder", "gone", "changed", "touched", "unreadable")
 _BLOCK = 4096  # files between two reports

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from morphoindex.errors import IndexNotFound, MorphoindexError, StoreError, UsageError
-from morphoindex.indexer.encoder import DEFAULT, find_encoder
+from morphoindex.indexer.encoding.encoder import DEFAULT, find_encoder
 from morphoindex.indexer.index import Index
 from morphoindex.indexer.location import VARIABLE, find_index, is_index, place_for_new
 from morphoindex.indexer.lock import IndexLock

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.lookup import resolve
-from morphoindex.indexer.results import RemoveResult
+from morphoindex.indexer.results.common import RemoveResult
 
 PathKey = tuple[str, str]
 

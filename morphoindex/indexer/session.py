@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from morphoindex.errors import EncoderMismatch, IndexNotFound, MorphoindexError, UsageError
-from morphoindex.indexer import registry
-from morphoindex.indexer.catalog import Catalog
-from morphoindex.indexer.collection import FIELDS, Collection
-from morphoindex.indexer.encoder import DEFAULT, Encoder
-from morphoindex.indexer.filters import Key
-from morphoindex.indexer.graph import Neighbours, forget_graph, graph_folder, open_graph
-from morphoindex.indexer.grouping import finish_run
-from morphoindex.indexer.history import read_history, settle, take_in
-from morphoindex.indexer.journal import Journal
-from morphoindex.indexer.labels import spelled
+from morphoindex.indexer.clusters.grouping import finish_run
+from morphoindex.indexer.descriptions.labels import spelled
+from morphoindex.indexer.encoding import registry
+from morphoindex.indexer.encoding.encoder import DEFAULT, Encoder
+from morphoindex.indexer.holdings.collection import FIELDS, Collection
+from morphoindex.indexer.holdings.graph import Neighbours, forget_graph, graph_folder, open_graph
+from morphoindex.indexer.holdings.history import read_history, settle, take_in
+from morphoindex.indexer.holdings.journal import Journal
+from morphoindex.indexer.holdings.upkeep import rebuild
 from morphoindex.indexer.location import take_away
 from morphoindex.indexer.lock import IndexLock
 from morphoindex.indexer.paths import Roots
 from morphoindex.indexer.settings import EncoderEntry, Settings, read_settings, write_settings
-from morphoindex.indexer.stores import create_store, open_store
-from morphoindex.indexer.upkeep import rebuild
-from morphoindex.indexer.views import label_columns
-from morphoindex.indexer.where import Column
+from morphoindex.indexer.storage.filters import Key
+from morphoindex.indexer.storage.stores import create_store, open_store
+from morphoindex.indexer.tables.catalog import Catalog
+from morphoindex.indexer.tables.views import label_columns
+from morphoindex.indexer.tables.where import Column
 from morphoindex.indexer.words import count
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from morphoindex.exporters.training.views import IMAGE_SUFFIXES, open_rgb
-from morphoindex.indexer.images import Fit, Resampling, fit
+from morphoindex.indexer.photographs.images import Fit, Resampling, fit
 
 Floats = npt.NDArray[np.float32]
 Names = npt.NDArray[np.str_]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from morphoindex.errors import UsageError
 from morphoindex.exporters.training.pictures import Pictures
-from morphoindex.indexer.labels import RANKS, labeller, telling
-from morphoindex.indexer.results import Refusal
+from morphoindex.indexer.descriptions.labels import RANKS, labeller, telling
+from morphoindex.indexer.results.common import Refusal
 
 UNKNOWN = -1
 _NAMED = 4

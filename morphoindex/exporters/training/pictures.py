@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from morphoindex.errors import ImageRefused, UsageError
 from morphoindex.indexer.cores import usable_cores
-from morphoindex.indexer.discovery import Unusable, discover
-from morphoindex.indexer.images import Fit, Resampling, decode, fit
-from morphoindex.indexer.results import Refusal
+from morphoindex.indexer.photographs.discovery import Unusable, discover
+from morphoindex.indexer.photographs.images import Fit, Resampling, decode, fit
+from morphoindex.indexer.results.common import Refusal
 
 Pixels = npt.NDArray[np.uint8]
 FIT: Fit = "squash"

@@ -28,7 +28,7 @@ from morphoindex.exporters.training.loop import (
 )
 from morphoindex.exporters.training.pictures import FIT, RESAMPLING, Pictures, Pixels
 from morphoindex.exporters.training.view_cache import CLAIM
-from morphoindex.indexer.results import Refusal
+from morphoindex.indexer.results.common import Refusal
 
 PRETRAINING, VIEWS = "autoencoder", "views"
 """Folders, within that of a run, of what comes before its training: another one, views with what a teacher says."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from morphoindex.exporters.drawings import CANVAS, background, draw_specimen, drawn_species, texture
-from morphoindex.indexer.images import decode
+from morphoindex.indexer.photographs.images import decode
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 Pixels = npt.NDArray[np.uint8]

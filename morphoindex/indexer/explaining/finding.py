@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from morphoindex.errors import ImageRefused, UsageError
-from morphoindex.indexer import registry
-from morphoindex.indexer.encoder import DEFAULT
+from morphoindex.indexer.encoding import registry
+from morphoindex.indexer.encoding.encoder import DEFAULT
+from morphoindex.indexer.encoding.reading import read_file
 from morphoindex.indexer.explaining.looking import Look, Photograph
 from morphoindex.indexer.lookup import resolve
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.reading import read_file
+from morphoindex.indexer.photographs.still_shown import shows
 from morphoindex.indexer.session import Session
-from morphoindex.indexer.still_shown import shows
 
 
 def look_at(

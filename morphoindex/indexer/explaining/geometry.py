@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoindex.indexer.images import Fit
+from morphoindex.indexer.photographs.images import Fit
 
 
 @dataclass(frozen=True)

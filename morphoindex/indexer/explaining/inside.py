@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.errors import EncoderInvalid, UsageError
-from morphoindex.indexer.encoder import Encoder
-from morphoindex.indexer.onnx_graph import read_nodes
+from morphoindex.indexer.encoding.encoder import Encoder
+from morphoindex.indexer.encoding.onnx_graph import read_nodes
 
 LISTED = frozenset(
     {"Conv", "Relu", "LeakyRelu", "PRelu", "Clip", "HardSwish", "Gelu", "Elu", "Add", "Concat", "MaxPool"}

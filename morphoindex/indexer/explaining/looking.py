@@ -17,19 +17,19 @@ from PIL import Image
 
 from morphoindex.errors import ImageRefused, UsageError
 from morphoindex.indexer.cores import usable_cores
-from morphoindex.indexer.encoder import Encoder
+from morphoindex.indexer.encoding.encoder import Encoder
 from morphoindex.indexer.explaining import drawing
 from morphoindex.indexer.explaining.drawing import Legend, Tile
 from morphoindex.indexer.explaining.geometry import Placement, on_photograph, placement
 from morphoindex.indexer.explaining.inside import Inside, Layer
 from morphoindex.indexer.explaining.occlusion import PASSES, SCALES, Scale, area_of_half, blurred, combined, covered
 from morphoindex.indexer.explaining.results import AttentionFound, Grid, Importance, LayerFound, Layers, Weighed
-from morphoindex.indexer.images import decode
+from morphoindex.indexer.files.provenance import read_provenance, write_provenance
+from morphoindex.indexer.files.replacing import replacing
+from morphoindex.indexer.files.safe_names import safe_name, with_key
 from morphoindex.indexer.output_folder import not_named
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.provenance import read_provenance, write_provenance
-from morphoindex.indexer.replacing import replacing
-from morphoindex.indexer.safe_names import safe_name, with_key
+from morphoindex.indexer.photographs.images import decode
 from morphoindex.indexer.settings import EncoderEntry
 
 Report = Callable[[int, int], None]

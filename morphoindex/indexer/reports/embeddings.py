@@ -12,12 +12,12 @@ import duckdb
 import numpy as np
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.collection import Vectors
+from morphoindex.indexer.files.replacing import replacing
+from morphoindex.indexer.files.table_files import copy_to
+from morphoindex.indexer.holdings.collection import Vectors
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.replacing import replacing
 from morphoindex.indexer.reports.tables import present_paths
-from morphoindex.indexer.table_files import copy_to
 
 FORMATS = ("npz", "parquet", "json", "pkl")
 _BATCH = 2048

@@ -10,19 +10,19 @@ from typing import Any
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.labels import NOISE
 from morphoindex.indexer.clustering.projection import LEAST, PROJECTIONS, SLOW, WHILE, Projection, project
-from morphoindex.indexer.contenders import labels_by, too_many
-from morphoindex.indexer.evaluation import evaluate, last_run, metrics_sheet
-from morphoindex.indexer.history import read_history
+from morphoindex.indexer.clusters.suggesting import suggested
+from morphoindex.indexer.files.provenance import write_provenance
+from morphoindex.indexer.files.table_files import FORMATS, Sheet, format_of, write_table
+from morphoindex.indexer.holdings.history import read_history
 from morphoindex.indexer.host import Host
+from morphoindex.indexer.judgement.contenders import labels_by, too_many
+from morphoindex.indexer.judgement.evaluation import evaluate, last_run, metrics_sheet
 from morphoindex.indexer.output_folder import not_named
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.provenance import write_provenance
-from morphoindex.indexer.report_results import ReportWritten
 from morphoindex.indexer.reports import embeddings, tables
 from morphoindex.indexer.reports.maps import slow
 from morphoindex.indexer.reports.runs import clustering_of
-from morphoindex.indexer.suggesting import suggested
-from morphoindex.indexer.table_files import FORMATS, Sheet, format_of, write_table
+from morphoindex.indexer.results.reports import ReportWritten
 
 KINDS = ("assignments", "clusters", "species", "ingest", "missing", "metrics", "embeddings")
 NONE = "none"

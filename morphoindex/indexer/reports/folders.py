@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.host import Host
-from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.picture_folder import (
+from morphoindex.indexer.files.provenance import write_provenance
+from morphoindex.indexer.files.safe_names import safe_name, told_apart
+from morphoindex.indexer.folders.picture_folder import (
     MANIFEST,
     Files,
     Planned,
@@ -23,13 +23,13 @@ from morphoindex.indexer.picture_folder import (
     see_no_originals,
     source_of,
 )
-from morphoindex.indexer.provenance import write_provenance
-from morphoindex.indexer.report_results import FolderWritten
+from morphoindex.indexer.host import Host
+from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.reports.runs import clustering_of
-from morphoindex.indexer.safe_names import safe_name, told_apart
+from morphoindex.indexer.results.reports import FolderWritten
 from morphoindex.indexer.settings import write_whole
 from morphoindex.indexer.specimen import Specimen
-from morphoindex.indexer.views import label_columns
+from morphoindex.indexer.tables.views import label_columns
 from morphoindex.indexer.words import count
 
 NOT_CLUSTERED = "not-clustered"

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from morphoindex.errors import UsageError
+from morphoindex.indexer.files.label_summaries import write_label_summaries
+from morphoindex.indexer.files.provenance import write_provenance
 from morphoindex.indexer.host import Host
-from morphoindex.indexer.label_summaries import write_label_summaries
 from morphoindex.indexer.output_folder import claim_folder
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.provenance import write_provenance
-from morphoindex.indexer.report_results import LabelsWritten
+from morphoindex.indexer.results.reports import LabelsWritten
 
 
 def write_labels(index: Host, out: Path, force: bool = False) -> LabelsWritten:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoindex.indexer.replacing import replacing
+from morphoindex.indexer.files.replacing import replacing
 
 LEGEND = 20
 """Groups that have a colour of their own and a line in the legend."""

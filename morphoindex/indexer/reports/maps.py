@@ -11,15 +11,15 @@ import numpy as np
 
 from morphoindex.errors import UsageError
 from morphoindex.indexer.clustering.projection import LEAST, SLOW, WHILE, Projection, project
+from morphoindex.indexer.descriptions.labels import CLUSTER_NAME, telling
+from morphoindex.indexer.files.provenance import write_provenance
 from morphoindex.indexer.host import Host
-from morphoindex.indexer.labels import CLUSTER_NAME, telling
 from morphoindex.indexer.output_folder import not_named
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.provenance import write_provenance
-from morphoindex.indexer.report_results import ReportWritten
 from morphoindex.indexer.reports.map_drawing import LEGEND, Group, draw_map
 from morphoindex.indexer.reports.runs import clustering_of, in_words
 from morphoindex.indexer.reports.tables import chosen_label
+from morphoindex.indexer.results.reports import ReportWritten
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.words import count
 

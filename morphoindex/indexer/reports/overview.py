@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from morphoindex.indexer.encounters import any_times, count_encounters, refresh
-from morphoindex.indexer.evaluation import in_words
+from morphoindex.indexer.descriptions.labels import telling
 from morphoindex.indexer.host import Host
-from morphoindex.indexer.labels import telling
+from morphoindex.indexer.judgement.evaluation import in_words
+from morphoindex.indexer.repeats.encounters import any_times, count_encounters, refresh
 from morphoindex.indexer.reports.runs import clustering_of
-from morphoindex.indexer.results import LabelledCluster, Overview
-from morphoindex.indexer.views import described_clusters, json_path, literal
+from morphoindex.indexer.results.common import LabelledCluster, Overview
+from morphoindex.indexer.tables.views import described_clusters, json_path, literal
 
 
 def overview(index: Host) -> Overview:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from morphoindex.indexer.evaluation import in_words as parameters_in_words
 from morphoindex.indexer.host import Host
+from morphoindex.indexer.judgement.evaluation import in_words as parameters_in_words
 
 
 def clustering_of(index: Host) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from morphoindex.indexer.replacing import replacing
+from morphoindex.indexer.files.replacing import replacing
 
 Pixels = NDArray[np.uint8]
 TILE = 150  # side of a picture on a sheet, pixels

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.collection import Vectors
 from morphoindex.indexer.cores import usable_cores
+from morphoindex.indexer.descriptions.labels import telling
+from morphoindex.indexer.files.provenance import write_provenance
+from morphoindex.indexer.files.safe_names import safe_name
+from morphoindex.indexer.folders.picture_folder import MANIFEST, claim, see_no_originals
+from morphoindex.indexer.holdings.collection import Vectors
 from morphoindex.indexer.host import Host, place
-from morphoindex.indexer.labels import telling
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.picture_folder import MANIFEST, claim, see_no_originals
-from morphoindex.indexer.pictures import read_picture
-from morphoindex.indexer.provenance import write_provenance
-from morphoindex.indexer.report_results import FolderWritten
+from morphoindex.indexer.repeats.pictures import read_picture
 from morphoindex.indexer.reports.folders import NOT_CLUSTERED
 from morphoindex.indexer.reports.runs import clustering_of, in_words
 from morphoindex.indexer.reports.sheet_drawing import (
@@ -37,8 +37,8 @@ from morphoindex.indexer.reports.sheet_drawing import (
     thumbnail,
 )
 from morphoindex.indexer.reports.tables import to_the_middle
-from morphoindex.indexer.results import Refusal
-from morphoindex.indexer.safe_names import safe_name
+from morphoindex.indexer.results.common import Refusal
+from morphoindex.indexer.results.reports import FolderWritten
 from morphoindex.indexer.settings import write_whole
 from morphoindex.indexer.specimen import Specimen
 from morphoindex.indexer.words import count

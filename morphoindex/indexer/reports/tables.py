@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.encounters import any_times, encounters_by_specimen, refresh
+from morphoindex.indexer.descriptions.labels import ASSIGNED, DERIVED, ENCOUNTER, RANKS, see_column, telling
+from morphoindex.indexer.files.table_files import Kind, Sheet
 from morphoindex.indexer.host import Host, place
-from morphoindex.indexer.labels import ASSIGNED, DERIVED, ENCOUNTER, RANKS, see_column, telling
 from morphoindex.indexer.missing import missing
 from morphoindex.indexer.paths import to_text
+from morphoindex.indexer.repeats.encounters import any_times, encounters_by_specimen, refresh
 from morphoindex.indexer.specimen import Specimen
-from morphoindex.indexer.table_files import Kind, Sheet
-from morphoindex.indexer.views import described_clusters, label_columns
+from morphoindex.indexer.tables.views import described_clusters, label_columns
 
 _DIGITS = 6  # of a cosine
 Extra = Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""From one encoder of an index to another."""

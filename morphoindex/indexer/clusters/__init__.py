@@ -1,0 +1,1 @@
+"""Runs of a clustering, what people decide about clusters, and how these are shown."""

@@ -1,0 +1,1 @@
+"""What people tell of specimens: labels, captures, and the names that come of these."""

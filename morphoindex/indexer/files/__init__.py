@@ -1,0 +1,1 @@
+"""Names, tables and records on a disk, written whole or not at all."""

@@ -1,0 +1,1 @@
+"""Folders of photographs that an index hands out."""

@@ -1,0 +1,1 @@
+"""Photographs, and vectors made elsewhere, into the index."""

@@ -1,0 +1,1 @@
+"""The same twice: near-duplicates, and encounters of one animal."""
