@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,8 +29,11 @@ class Tale:
         self._settle()
 
     def remove(self, ids: Iterable[str]) -> None:
+        removed = dict(self.history.removed)
         for one in ids:
-            del self.specimens[one]
+            if cluster := self.specimens.pop(one).run_cluster:
+                removed[cluster] = (*removed.get(cluster, ()), one)
+        self.history = replace(self.history, removed=removed)
 
     def run(self, *groups: Iterable[str]) -> tuple[Event, ...]:
         groups = tuple(set(group) for group in groups)
@@ -43,13 +47,14 @@ class Tale:
             value = grouped_value(cluster, grouped)
             self.specimens[one] = self.specimens[one].changed(cluster=cluster, grouped=value, probability=1.0)
         number = len(self.history.runs) + 1
-        run = Run(number, "", "", {}, 0, 0, 0, done.new, done.returned, done.ended, done.events)
+        removed = self.history.removed
+        run = Run(number, "", "", {}, 0, 0, 0, done.new, done.returned, done.ended, done.events, removed)
         self.history = History((*self.history.runs, run), self.history.decisions)
         return done.events
 
     def decide(self, decision: Decision) -> int:
         number = len(self.history.decisions) + 1
-        self.history = History(self.history.runs, (*self.history.decisions, Numbered(number, decision)))
+        self.history = self.history.plus(Numbered(number, decision))
         self._settle()
         return number
 

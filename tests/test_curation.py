@@ -575,3 +575,20 @@ def test_a_decision_that_cannot_be_read_is_damage_that_is_named(tmp_path: Path, 
     Journal(tmp_path / "index").append("decision", line)
     with morphoindex.open(tmp_path / "index") as index, pytest.raises(IndexDamaged, match="a decision in the journal"):
         index.status()
+
+
+@pytest.mark.parametrize("run_between", [False, True])
+def test_a_cluster_comes_back_with_its_name_when_its_specimens_do(index: Index, run_between: bool) -> None:
+    before = members(index)
+    index.clusters.name("C0002", "Danaus plexippus")
+    index.remove(before["C0002"][:2])
+    index.remove(before["C0002"][2:])
+    if run_between:
+        index.cluster(0.8)
+        assert "C0002" not in members(index)
+        assert index.clusters.history("C0002").became == {"removed": EACH}
+    index.rebuild()
+    add(index, 1, range(EACH))
+    index.cluster(0.8)
+    assert members(index) == before
+    assert index.clusters.show("C0002").name == "Danaus plexippus"

@@ -244,6 +244,30 @@ def test_members_that_were_removed_do_not_count() -> None:
     assert told(tale.run("abc")) == ["returned C0001 3 +3"]
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "a run", "a run each time"])
+def test_who_left_the_index_and_comes_back_finds_its_cluster(meanwhile: str) -> None:
+    tale = Tale()
+    tale.run("abcdef", "uvwxyz")
+    tale.remove("abc")
+    if meanwhile == "a run each time":
+        tale.run("def", "uvwxyz")
+    tale.remove("def")
+    if meanwhile != "nothing":
+        assert told(tale.run("uvwxyz")) == ["emptied C0001 0"]
+    assert told(tale.run("abcdefg", "uvwxyz")) == ["returned C0001 7 +7"]
+    assert tale.history.runs[-1].ended == {}
+    assert "C0001" in tale.history.alive()
+
+
+def test_one_that_left_earlier_does_not_speak_for_a_cluster_that_ended() -> None:
+    tale = Tale()
+    tale.run("abcdef", "uvwxyz")
+    tale.remove("a")
+    tale.run()
+    assert told(tale.run("ag")) == ["new C0003 2 +2"]
+    assert told(tale.run("bcdefg")) == ["returned C0001 6 +6", "dissolved C0003 0 -2 C0001:1"]
+
+
 def test_half_is_not_enough_to_stay_or_to_come_back() -> None:
     tale = Tale()
     tale.run("abcd", "efgh")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from morphoindex.indexer.holdings.history import append_removal
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.lookup import resolve
 from morphoindex.indexer.results.common import RemoveResult
@@ -34,6 +35,7 @@ def remove(index: Host, targets: Iterable[str], without_file: bool, dry_run: boo
     forgotten = sum(len(paths[one.id]) for one in staying)
     if not dry_run:
         collection.change(staying)
+        append_removal(index.journal, collection.get(sorted(ids)).values())
         collection.remove(sorted(ids))
     left = collection.catalog.specimens() - (len(ids) if dry_run else 0)
     return RemoveResult(len(ids), forgotten, left)

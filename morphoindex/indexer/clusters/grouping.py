@@ -177,7 +177,7 @@ def regrouping(
         members=members,
         new=found.new,
         returned=found.returned,
-        ended={**dict.fromkeys(gone, ()), **found.ended},
+        ended={**dict.fromkeys((c for c in gone if c not in found.returned), ()), **found.ended},
         events=events_of(former, members, before.seen.tolist(), history.used, emptied),
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,15 +31,17 @@ from morphoindex.indexer.identity.decisions import (
     rulings,
 )
 from morphoindex.indexer.identity.events import Event
-from morphoindex.indexer.specimen import grouped_value, run_cluster
+from morphoindex.indexer.specimen import Specimen, grouped_value, run_cluster
 
 RUN = "cluster"
 DECISION = "decision"
+REMOVAL = "remove"
 KINDS: dict[str, type[Any]] = {
     "name": Name, "merge": Merge, "split": Split, "move": Move, "verify": Verify, "apart": Apart,
     "distinct": Distinct, "duplicates": Tag, "undo": Undo,
 }  # fmt: skip
 """Decisions by the word that stands for them in the journal."""
+_LINES = {RUN: "clustering run", DECISION: "decision", REMOVAL: "removal"}
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
@@ -55,6 +57,7 @@ class Run:
         new, returned: ids that had no members at the level of runs before it.
         ended: ids that have none after it → their last members; version 0.1 did not write these down.
         events: what it did to the clusters as people see them.
+        removed: id → members that were taken out of the index since the run before, in the order of their going.
     """
 
     number: int
@@ -68,6 +71,7 @@ class Run:
     returned: tuple[str, ...]
     ended: Mapping[str, tuple[str, ...]]
     events: tuple[Event, ...]
+    removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,16 @@ class Unsettled:
 
 @dataclass(frozen=True)
 class History:
-    """Everything that happened to the clusters, first to last."""
+    """Everything that happened to the clusters, first to last.
+
+    Attributes:
+        runs, decisions: by number.
+        removed: as of a run, since the last one.
+    """
 
     runs: tuple[Run, ...]
     decisions: tuple[Numbered, ...]
+    removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def rulings(self) -> Rulings:
@@ -98,14 +108,27 @@ class History:
 
     @cached_property
     def ends(self) -> dict[str, list[tuple[str, ...]]]:
-        """Id → its members each time a run left it without any, the last time last, for ends where these are known."""
+        """Id → its members each time it was left without any, the last time last, for ends where these are known.
+
+        Members that were taken out of the index count among them, and those of a cluster that has others still are
+        here too: whoever asks knows which clusters have members.
+        """
         found: dict[str, dict[tuple[str, ...], None]] = {}
-        for run in self.runs:
-            for cluster, members in run.ended.items():
-                if members:
-                    of = found.setdefault(cluster, {})
-                    of.pop(members, None)
-                    of[members] = None
+        gone: dict[str, set[str]] = defaultdict(set)
+
+        def note(cluster: str, members: set[str]) -> None:
+            of = found.setdefault(cluster, {})
+            of.pop(end := tuple(sorted(members)), None)
+            of[end] = None
+
+        for removed, ended in [*((run.removed, run.ended) for run in self.runs), (self.removed, {})]:
+            for cluster, members in removed.items():
+                gone[cluster].update(members)
+            for cluster, members in ended.items():
+                if whole := gone.pop(cluster, set()).union(members):
+                    note(cluster, whole)
+        for cluster, left in gone.items():
+            note(cluster, left)
         return {cluster: list(of) for cluster, of in found.items()}
 
     def next(self, decision: Decision) -> Numbered:
@@ -114,7 +137,7 @@ class History:
 
     def plus(self, one: Numbered) -> History:
         """The same with one more decision."""
-        return History(self.runs, (*self.decisions, one))
+        return replace(self, decisions=(*self.decisions, one))
 
     def alive(self) -> set[str]:
         """Ids that had members at the level of runs when the last run was done."""
@@ -158,18 +181,33 @@ def read_history(journal: Journal) -> History:
     """
     runs: list[Run] = []
     decisions: list[Numbered] = []
+    removed: dict[str, list[str]] = defaultdict(list)
     for line in journal.read():
         try:
             if line["event"] == RUN:
-                runs.append(_run(line, len(runs) + 1))
+                runs.append(_run(line, len(runs) + 1, _tuples(removed)))
+                removed.clear()
             elif line["event"] == DECISION:
                 decisions.append(_numbered(line))
+            elif line["event"] == REMOVAL:
+                for cluster, members in line["members"].items():
+                    removed[cluster] += members
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            what = "clustering run" if line["event"] == RUN else "decision"
+            what = _LINES[line["event"]]
             raise IndexDamaged(
                 f"a {what} in the journal cannot be read ({type(error).__name__}: {error}): restore it from a backup"
             ) from error
-    return History(tuple(runs), tuple(decisions))
+    return History(tuple(runs), tuple(decisions), _tuples(removed))
+
+
+def append_removal(journal: Journal, specimens: Iterable[Specimen]) -> None:
+    """Write down which clusters of runs these specimens leave with the index, so that who comes back finds its own."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for one in specimens:
+        if cluster := run_cluster(one.cluster, one.grouped):
+            members[cluster].append(one.id)
+    if members:
+        journal.append(REMOVAL, {"members": members})
 
 
 def append_decision(journal: Journal, one: Numbered) -> None:
@@ -248,7 +286,7 @@ def take_in(collection: Collection, history: History) -> None:
     catalog.put_history(history.rows(runs, decisions), len(history.runs), len(history.decisions))
 
 
-def _run(line: Mapping[str, Any], number: int) -> Run:
+def _run(line: Mapping[str, Any], number: int, removed: Mapping[str, tuple[str, ...]]) -> Run:
     told = line.get("events")
     new, ended = tuple(line["new"]), line["ended"]
     if told is None:  # of version 0.1, which told of no more than which ids began and ended
@@ -266,8 +304,9 @@ def _run(line: Mapping[str, Any], number: int) -> Run:
         noise=int(line["noise"]),
         new=new,
         returned=tuple(line.get("returned", ())),
-        ended={cluster: tuple(members) for cluster, members in ended.items()},
+        ended=_tuples(ended),
         events=tuple(events),
+        removed=removed,
     )
 
 
@@ -277,9 +316,13 @@ def _numbered(line: Mapping[str, Any]) -> Numbered:
     return Numbered(int(line["number"]), KINDS[line["decision"]](**content), str(line["time"]), line.get("went", {}))
 
 
+def _tuples(lists: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(members) for key, members in lists.items()}
+
+
 def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: tuple(members) for key, members in value.items()}
+        return _tuples(value)
     return tuple(value) if isinstance(value, list) else value
 
 
