@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import morphoindex
 from morphoindex.errors import IndexDamaged, UsageError
+from morphoindex.indexer.descriptions.relabelling import Kept, dues
 from morphoindex.indexer.holdings.journal import Journal
 from morphoindex.indexer.results.labels import LabelChange
 
@@ -127,6 +130,50 @@ def test_an_undo_leaves_what_was_given_since(index: morphoindex.Index) -> None:
             index.labels.undo(number)
 
 
+def test_undone_in_another_order_nothing_comes_back_that_was_taken_back(index: morphoindex.Index) -> None:
+    path = "photos/kind0/0.png"
+    for value in "AB":
+        index.add("photos", labels=table({path: value}))
+    assert index.labels.undo(1, dry_run=True).since == 1
+    assert (index.labels.undo(1).specimens, labels(index)[path]["species"]) == (0, "B")
+    assert (index.labels.undo(2).since, labels(index)[path]["species"]) == (0, "kind0")
+    for value in "A", "B", "A":  # the last one stands, though the first one had given the same
+        index.add("photos", labels=table({path: value}))
+    assert (index.labels.undo(5).since, labels(index)[path]["species"]) == (1, "A")
+    index.remove([path])
+    index.add("photos", labels=table({path: "C"}))
+    index.add("photos", labels=table({path: "D"}))
+    index.labels.undo()
+    assert labels(index)[path] == {"species": "C"}  # which it came back with; the journal knows of A only
+
+
+@given(st.lists(st.sampled_from([None, "a", "b", "c", 0, 1, 2, 3]), max_size=14), st.sampled_from([None, "a"]))
+@example(["b", 0, "b", "c", 2], "a")
+def test_what_stands_is_what_was_given_and_not_undone(steps: list[str | int | None], first: str | None) -> None:
+    """A step is a giving of a value, or, a number, the undo of one that is not undone yet."""
+    there: list[Kept] = []
+    undone: set[int | None] = set()
+    now: str | None = first
+    for step in steps:
+        held = [one for one in there if one.undoes is None and one.number not in undone]
+        if isinstance(step, int):
+            if not held:
+                continue
+            one = held[step % len(held)]
+            due = dues(there, one)["specimen", "column"]
+            undone.add(one.number)
+            assert due.since == (one is not held[-1])
+            after = now if due.since else due.value
+        else:
+            after = step
+        if isinstance(step, int) or after != now:
+            undoes = one.number if isinstance(step, int) else None
+            there.append(Kept(len(there) + 1, "", "", undoes, {("column", now, after): ["specimen"]}))
+        now = after
+        given = [next(iter(one.changes))[2] for one in there if one.undoes is None and one.number not in undone]
+        assert now == [first, *given][-1]
+
+
 def test_photographs_that_moved_into_other_folders(index: morphoindex.Index) -> None:
     os.rename("photos/kind0", "photos/Apis")
     tiny.photo(Path("photos/new/1.png"), 7, 1)
@@ -219,4 +266,12 @@ def test_the_command_line(here: Path) -> None:
     assert cli.json("labels", "history")["entries"][0]["changed"] == 1
     assert "1 specimen would get back" in cli("labels", "undo", "--dry-run").stdout
     assert "1 specimen got back what it had" in cli("labels", "undo").stdout
+    for value in "AB":
+        table({"photos/kind0/0.png": value})
+        cli("add", "photos", "--labels", "labels.csv")
+    assert cli("labels", "undo", "3").stdout == (
+        "Labels of labels.csv (number 3): no specimen got back what it had.\n"
+        "1 label was given anew since, and stays; number 3 counts no more.\n"
+    )
+    assert "species  B    kind0 " in cli("labels", "undo").stdout
     assert "no labels to take back" in cli("labels", "undo", code=2).stderr

@@ -55,7 +55,8 @@ def history(shared: Shared, number: int | None) -> None:
 def undo(shared: Shared, number: int | None, dry_run: bool) -> None:
     """Give specimens the labels back that they had: before the last `add --labels`, or before that of a NUMBER.
 
-    Labels that were given anew since stay as they are. The NUMBER is that of `morphoindex labels history`.
+    Labels that were given anew since stay as they are; when those are undone too, what was there before both comes
+    back. The NUMBER is that of `morphoindex labels history`.
     """
     with shared.open() as index:
         done = index.labels.undo(number, dry_run=dry_run)
@@ -132,14 +133,17 @@ def _entries(found: Sequence[Relabelling]) -> None:
 def _taken_back(done: LabelsTakenBack) -> None:
     from morphoindex.cli import render
 
-    verb = "would get" if done.dry_run else "got"
+    get, count = ("would get", "would count") if done.dry_run else ("got", "counts")
+    whose = render.count(done.specimens, "specimen") if done.specimens else "no specimen"
     render.line(
-        f"Labels of {done.how} (number {done.undoes}): {render.count(done.specimens, 'specimen')} {verb} back what "
-        f"{'it' if done.specimens == 1 else 'they'} had."
+        f"Labels of {done.how} (number {done.undoes}): {whose} {get} back what "
+        f"{'it' if done.specimens < 2 else 'they'} had."
     )
     changes(done.changes, _FEW)
     if done.since:
-        render.line(f"{render.count(done.since, 'label was', 'labels were')} given anew since, and stay.", "yellow")
+        what = render.count(done.since, "label was", "labels were")
+        stay = "stays" if done.since == 1 else "stay"
+        render.line(f"{what} given anew since, and {stay}; number {done.undoes} {count} no more.", "yellow")
     if done.gone:
         what = render.count(done.gone, "specimen is", "specimens are")
         render.line(f"{what} no longer in the index.", "yellow")

@@ -193,7 +193,9 @@ class LabelHistory:
         return RelabellingDetail(entry, _alike(self._index, one.changes))
 
     def undo(self, number: int | None = None, *, dry_run: bool = False) -> LabelsTakenBack:
-        """Give specimens the labels back that they had, but where these were given anew since.
+        """Give specimens the labels back that they had: what stands then is what the givings say that were not undone.
+
+        Where a label was given anew since, that stays; once this is undone too, what was before both comes back.
 
         Args:
             number: that `history` gives; the last one that was not undone where it is None.
@@ -205,7 +207,7 @@ class LabelHistory:
         journal, collection = self._index.journal, self._index.collection
         there = read_relabellings(journal)
         one = _to_undo(there, number)
-        back = _taken_back(collection, one)
+        back = _taken_back(collection, there, one)
         own = None if dry_run else there[-1].number + 1
         if own is not None:  # the specimens first: cut off in between, the same undo goes on from there
             with uninterrupted():
@@ -227,29 +229,76 @@ class _Back:
     gone: int = 0
 
 
-def _taken_back(collection: Collection, one: Kept) -> _Back:
-    wanted: dict[str, dict[str, tuple[str | None, str | None]]] = defaultdict(dict)
-    for (column, old, new), specimens in one.changes.items():
-        for specimen in specimens:
-            first = wanted[specimen].get(column, (old, new))[0]  # two of its paths may have been told in turn
-            wanted[specimen][column] = first, new
+def _taken_back(collection: Collection, there: Sequence[Kept], one: Kept) -> _Back:
+    wanted: dict[str, dict[str, Due]] = defaultdict(dict)
+    for (specimen, column), due in dues(there, one).items():
+        wanted[specimen][column] = due
     back = _Back()
     for ids in batches(list(wanted), _BATCH):
-        there = collection.catalog.descriptions(ids)
-        back.gone += len(ids) - len(there)
-        for specimen, (labels, _) in there.items():
-            for column, (old, new) in wanted[specimen].items():
+        found = collection.catalog.descriptions(ids)
+        back.gone += len(ids) - len(found)
+        for specimen, (labels, _) in found.items():
+            for column, due in wanted[specimen].items():
                 now = labels.get(column)
-                if now != new:
-                    back.since += now != old
-                    continue
-                due = back.labels.setdefault(specimen, dict(labels))
-                if old is None:
-                    del due[column]
-                else:
-                    due[column] = old
-                back.changes[column, new, old].append(specimen)
+                if due.since or now not in (due.has, due.value):
+                    back.since += 1
+                elif now != due.value:
+                    after = back.labels.setdefault(specimen, dict(labels))
+                    if due.value is None:
+                        del after[column]
+                    else:
+                        after[column] = due.value
+                    back.changes[column, now, due.value].append(specimen)
     return back
+
+
+@dataclass
+class Due:
+    """What an undo comes to for a label: it `has` been given, `value` stands without it; `since`: another one does."""
+
+    has: str | None
+    value: str | None
+    since: bool = False
+
+
+def dues(there: Sequence[Kept], one: Kept) -> dict[tuple[str, str], Due]:
+    """What is due by (specimen, column) once `one` is undone: what those givings say that were not undone.
+
+    That is what `one` found there; but where a giving that was undone had put that there, what this one found, and so
+    on. By values, not by a replay: a specimen may have been removed in between, and have come back with other labels.
+
+    Args:
+        there: all givings and undoes, first to last.
+        one: of them, the giving to be undone.
+    """
+    undone = {other.undoes for other in there} | {one.number}
+    found = {key: Due(new, old) for key, (old, new) in _by_label(one).items()}
+    settled: set[tuple[str, str]] = set()
+    for other in reversed(there):
+        stands = other.number not in undone
+        if other.undoes is not None or other is one:
+            continue
+        for key, (old, new) in _by_label(other).items():
+            due = found.get(key)
+            if due is None:
+                continue
+            if other.number > one.number:
+                due.since = due.since or stands
+            elif key not in settled and due.value == new:
+                if stands:
+                    settled.add(key)
+                else:
+                    due.value = old
+    return found
+
+
+def _by_label(one: Kept) -> dict[tuple[str, str], tuple[str | None, str | None]]:
+    """(specimen, column) → the label before and after; two paths of a specimen may have been told in turn."""
+    found: dict[tuple[str, str], tuple[str | None, str | None]] = {}
+    for (column, old, new), specimens in one.changes.items():
+        for specimen in specimens:
+            found[specimen, column] = found.get((specimen, column), (old, new))[0], new
+    return found
 
 
 def _to_undo(there: Sequence[Kept], number: int | None) -> Kept:
