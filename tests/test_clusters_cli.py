@@ -92,6 +92,13 @@ def test_a_tour(cli: tiny.Cli) -> None:
     assert cli.json("check")["clean"]
 
 
+def test_a_run_says_what_it_may_mean(cli: tiny.Cli) -> None:
+    assert "it may be one cluster" in cli("cluster", "--min-cluster-size", "10").stdout
+    assert "communities of fewer than 200 specimens are coarse" in cli("cluster", "--method", "community").stderr
+    least = cli.json("cluster", "--threshold", "-1", "--dry-run")["clusters"][0]["least_similarity"]
+    assert "of one kind, but chains of look-alikes" in cli("cluster", "--threshold", str(least + 0.01)).stderr
+
+
 def test_json(cli: tiny.Cli) -> None:
     one, other, _ = (of(cli, kind) for kind in range(3))
     done = cli.json("clusters", "merge", one, other, "--dry-run")

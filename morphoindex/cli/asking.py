@@ -19,6 +19,7 @@ _PLAIN = ("new", "continued")  # events that go without saying
 _DENSITY = ("min_cluster_size", "min_samples", "selection")
 _MOST_STEPS = 1000  # of a sweep
 _CHAINED = 0.25  # share of all specimens in one cosine cluster from which a word of advice is due
+_FEW = 200  # specimens: each is tied to 32 others, of fewer in all to many that are not its kind
 
 
 @click.command()
@@ -92,17 +93,30 @@ def cluster(
             threshold, method=method, min_cluster_size=min_cluster_size, min_samples=min_samples, selection=selection,
             linkage=linkage, neighbours=neighbours, verify=verify, dry_run=dry_run,
         )  # fmt: skip
-    if linkage == "single" and result.clusters and result.clusters[0].size > _CHAINED * result.specimens:
-        share = result.clusters[0].size / result.specimens
-        if threshold is not None:
-            shared.remark(
-                f"the largest cluster holds {share:.0%}: chains of look-alikes; try a higher threshold, "
-                "or --linkage complete"
-            )
+    _remark_chains(shared, result)
+    if result.method == "community" and result.clusters and result.specimens < _FEW:
+        shared.remark(
+            f"communities of fewer than {_FEW} specimens are coarse: a cluster may hold several kinds with few "
+            "specimens each. Look at them: `morphoindex report sheets --out DIR`"
+        )
     _remark_other_parameters(shared, result)
     shared.answer(result, lambda: _show_clusters(result))
     if result.verification is not None and not result.verification.equal:
         click.get_current_context().exit(2)
+
+
+def _remark_chains(shared: Shared, result: ClusterResult) -> None:
+    """A large cluster by single linkage may be a chain, unless all of its members reach the threshold in pairs."""
+    if result.threshold is None or result.linkage != "single" or not result.clusters:
+        return
+    largest, least = result.clusters[0], result.clusters[0].least_similarity
+    if largest.size <= _CHAINED * result.specimens or least is None or least >= result.threshold:
+        return
+    shared.remark(
+        f"the largest cluster holds {largest.size / result.specimens:.0%}, and its least similar members have a cosine "
+        f"of {least:.2f}: if they are not of one kind, but chains of look-alikes, try a higher threshold, or --linkage "
+        "complete"
+    )
 
 
 def _remark_other_parameters(shared: Shared, result: ClusterResult) -> None:
@@ -144,8 +158,10 @@ def _show_clusters(result: ClusterResult) -> None:
         _show_table(result)
     elif result.specimens:
         render.line(
-            "Nothing lies so close together. `morphoindex cluster --method community` groups everything, "
-            "`--threshold 0.8` by likeness, and a lower `--min-cluster-size` takes smaller groups."
+            "No part stands out from the rest, as happens too where all is of one kind: it may be one cluster. "
+            "`morphoindex cluster --thresholds 0.5:0.95:0.05` shows what hangs together at which likeness, "
+            "`--threshold 0.8` groups by it, `--method community` groups everything, and a lower "
+            "`--min-cluster-size` takes smaller groups."
         )
     if len(result.clusters) > _LISTED:
         where = "" if result.dry_run else ": `morphoindex clusters list` has all"
