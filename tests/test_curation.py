@@ -461,6 +461,7 @@ def test_what_may_be_the_beginning_of_an_id_is_not_taken_for_a_cluster(index: In
     index.clusters.verify("C0001")
     assert index.clusters.list().verified == 1 + EACH + 1
     assert index.clusters.show("c1").id == "C0001"
+    assert index.clusters.verify(["c2", "c0003", "C4"], dry_run=True).clusters == ("C0002", "C0003", "C0004")
 
 
 def test_specimens_in_no_cluster_cannot_be_verified(index: Index) -> None:

@@ -12,6 +12,7 @@ COLUMNS = {
     "family": Column(("labels", "family"), "text"),
     "No. of spots": Column(("labels", "No. of spots"), "text"),
     "width": Column("width", "number"),
+    "cluster": Column("cluster", "cluster"),
     "time": Column("capture.time", "time"),
 }
 FAMILY, TIME = ("labels", "family"), "capture.time"
@@ -45,6 +46,8 @@ def where(text: str) -> object:
         ('time > "2023-06"', Compare(TIME, ">", "2023-06-01")),
         ('time <= "2024-06-01T10:00:00"', Compare(TIME, "<=", "2024-06-01T10:00:00")),
         ("time is missing", Missing(TIME)),
+        ("cluster = c12", Compare("cluster", "=", "C0012")),
+        ('cluster in ("c0004", other)', Or((Compare("cluster", "=", "C0004"), Compare("cluster", "=", "other")))),
         ("time IS NOT NULL", Not(Missing(TIME))),
         ("family in (Apidae, 'Vespidae')", Or((Compare(FAMILY, "=", "Apidae"), Compare(FAMILY, "=", "Vespidae")))),
         ("family not in (Apidae)", Not(Or((Compare(FAMILY, "=", "Apidae"),)))),

@@ -51,6 +51,13 @@ def resolve(collection: Collection, roots: Roots, target: str) -> str:
     raise UsageError(f"{target!r} is neither a specimen of this index nor a file that is in it{short}")
 
 
+def begins_an_id(collection: Collection, text: str) -> bool:
+    """Whether `resolve` would take a text for the id of a specimen, or of several, or the beginning of one."""
+    asked = "SELECT count(*) FROM specimen WHERE id = ? OR length(?) >= ? AND starts_with(id, ?)"
+    (number,) = collection.catalog.query(asked, text, text, _SHORTEST, text.lower()).rows[0]
+    return bool(number)
+
+
 def search(index: Host, query: str, k: int, where: str | None) -> SearchResult:
     """The nearest specimens to a photograph or to a specimen; see `Index.search`."""
     if k < 1:

@@ -367,7 +367,7 @@ def _close(collection: Collection) -> None:
 
 
 _NAMES = {
-    "cluster": Column("cluster", "text"), "format": Column("format", "text"), "width": Column("width", "number"),
+    "cluster": Column("cluster", "cluster"), "format": Column("format", "text"), "width": Column("width", "number"),
     "height": Column("height", "number"), "time": Column("capture.time", "time"),
     "camera": Column("capture.camera", "text"), "latitude": Column("capture.latitude", "number"),
     "longitude": Column("capture.longitude", "number"), "frame": Column("capture.frame", "text"),

@@ -21,11 +21,18 @@ CAPTURE = (
 STAMP = "stamp"
 """The payload key of the stamp of the vector of the encoder that an index was begun with; see `EncoderEntry`."""
 _CONTENT_ID = re.compile(r"[0-9a-f]{32}")
+_CLUSTER_ID = re.compile(r"[Cc]0*(\d+)")
 
 
 def content_id(sha256: str) -> str:
     """The id of a specimen from the hash of its file: the first half of it, 32 hexadecimal digits."""
     return sha256[:32]
+
+
+def cluster_id(text: str) -> str | None:
+    """The id of a cluster as a person may write it, whether there is one or not: `"c3"` -> `"C0003"`; else None."""
+    found = _CLUSTER_ID.fullmatch(text.strip())
+    return f"C{int(found[1]):04d}" if found else None
 
 
 def point_id(specimen: str) -> str:

@@ -17,7 +17,6 @@ from morphoindex.indexer.clusters.portraits import (
     Register,
     cluster_history,
     list_clusters,
-    reads_as_id,
     show_cluster,
 )
 from morphoindex.indexer.clusters.suggesting import suggest
@@ -45,10 +44,10 @@ from morphoindex.indexer.identity.decisions import (
     standing,
 )
 from morphoindex.indexer.identity.lineage import new_ids
-from morphoindex.indexer.lookup import resolve
+from morphoindex.indexer.lookup import begins_an_id, resolve
 from morphoindex.indexer.results.common import ClusterDetail, ClusterHistory, ClusterList, Decided, Decisions
 from morphoindex.indexer.results.suggestions import SuggestionList
-from morphoindex.indexer.specimen import Specimen
+from morphoindex.indexer.specimen import Specimen, cluster_id
 from morphoindex.indexer.storage.filters import Compare
 from morphoindex.indexer.words import listed
 
@@ -214,7 +213,7 @@ class Clusters:
         """Say that specimens are where they belong: they stay there, and count most when later runs are matched.
 
         Args:
-            targets: specimens, or clusters ("C0003" in full, or a name), which stand for the members they have now.
+            targets: specimens, or clusters (by id or name), which stand for the members they have now.
             dry_run: only say what it would be.
 
         Raises:
@@ -223,7 +222,7 @@ class Clusters:
         register = Register.of(self._index)
         chosen: list[str] = []
         for target in _several(targets):
-            cluster = register.means(target)
+            cluster = register.means(target, begins_an_id(self._index.collection, target))
             here = self._members(cluster) if cluster else self._resolve([target])
             if not here:
                 raise UsageError(f"{cluster} has no members that could be verified; {_WHERE.format(cluster)}")
@@ -345,7 +344,7 @@ def _usable(name: str) -> str:
     unseen = [letter for letter in words if not letter.isprintable() and letter not in (" ", *_JOINERS)]
     if unseen:
         raise UsageError(f"a name is text that can be seen, without control characters such as {unseen[0]!r}")
-    if reads_as_id(words):
+    if cluster_id(words):
         raise UsageError(f"{words!r} reads as the id of a cluster, which a name may not: nobody could tell them apart")
     return words
 

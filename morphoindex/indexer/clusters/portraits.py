@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,11 +19,10 @@ from morphoindex.indexer.host import Host, place
 from morphoindex.indexer.identity.decisions import Merge, standing
 from morphoindex.indexer.repeats.encounters import any_times, encounters_by_specimen, refresh
 from morphoindex.indexer.results.common import ClusterDetail, ClusterHistory, ClusterList, ClusterSummary, Member
+from morphoindex.indexer.specimen import cluster_id
 from morphoindex.indexer.storage.filters import Compare
 from morphoindex.indexer.tables.views import described_clusters
 from morphoindex.indexer.words import listed
-
-_ID = re.compile(r"[Cc]0*(\d+)")
 
 
 class Desk(Host, Protocol):
@@ -59,8 +57,8 @@ class Register:
         Raises:
             UsageError: there is none, or several of that name.
         """
-        number = _ID.fullmatch(text.strip())
-        if number and (cluster := f"C{int(number[1]):04d}") in self.known:
+        cluster = cluster_id(text)
+        if cluster in self.known:
             return cluster
         names = self.history.rulings.names
         named = sorted(cluster for cluster, name in names.items() if name.casefold() == text.strip().casefold())
@@ -68,17 +66,20 @@ class Register:
             raise UsageError(f"{listed(named)} have the name {text!r}: give the id")
         if named:
             return named[0]
-        near = self._near(text, int(number[1]) if number else None)
+        near = self._near(text, int(cluster[1:]) if cluster else None)
         hint = f"near it are {', '.join(near)}; " if near else ""
         raise UsageError(f"there is no cluster {text!r}: {hint}`morphoindex clusters list` shows those there are")
 
-    def means(self, text: str) -> str | None:
-        """The cluster that is meant where specimens may be, too: its id in full, "C0003", or its name; else None.
+    def means(self, text: str, or_specimen: bool) -> str | None:
+        """The cluster that is meant where specimens may be, too, by id or name; else None.
 
-        "c3" and "c123" are the beginnings of content ids as well.
+        Args:
+            text: what a person wrote.
+            or_specimen: a specimen has an id that begins so: only "C0003" in full is the cluster then, not "c0003".
         """
         named = {name.casefold() for name in self.history.rulings.names.values()}
-        return self.find_present(text) if text in self.known or text.strip().casefold() in named else None
+        known = text in self.known if or_specimen else cluster_id(text) in self.known
+        return self.find_present(text) if known or text.strip().casefold() in named else None
 
     def find_present(self, text: str) -> str:
         """The id of a cluster that is not another name for one; see `find`.
@@ -115,11 +116,6 @@ class Register:
             written = {word.casefold(): word for word in (*some, *(names[c] for c in some if c in names))}
             found += [written[word] for word in difflib.get_close_matches(text.casefold(), written, 3)]
         return found[:3]
-
-
-def reads_as_id(text: str) -> bool:
-    """Whether a person who writes this means a cluster by its id: "C0003" and "c3", whether there is one or not."""
-    return _ID.fullmatch(text) is not None
 
 
 def list_clusters(index: Desk, everything: bool) -> ClusterList:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from morphoindex.errors import UsageError
+from morphoindex.indexer.specimen import cluster_id
 from morphoindex.indexer.storage.filters import And, Compare, Filter, Key, Missing, Not, Operator, Or, Value
 
 _TOKEN = re.compile(
@@ -23,7 +24,7 @@ class Column:
     """What a name in a condition stands for: a payload key, and the kind of its values."""
 
     key: Key
-    kind: Literal["text", "number", "time"]
+    kind: Literal["text", "number", "time", "cluster"]
 
 
 def parse_where(text: str, column_of: Callable[[str], Column]) -> Filter:
@@ -99,7 +100,7 @@ class _Parser:
         if negated or operator.kind != "op":
             raise self._wrong(f"`{operator.text}` stands where one of = != < <= > >= in is should")
         sign = cast("Operator", _OPERATORS.get(operator.text, operator.text))
-        if column.kind == "text" and sign not in ("=", "!="):
+        if column.kind in ("text", "cluster") and sign not in ("=", "!="):
             raise self._wrong(f"{_unquote(token)} is text, which goes with = and !=")
         return Compare(column.key, sign, self._value(column))
 
@@ -122,6 +123,8 @@ class _Parser:
             return _whole_date(text)
         if column.kind == "text":
             return text
+        if column.kind == "cluster":
+            return cluster_id(text) or text
         try:
             return int(text)
         except ValueError:
