@@ -60,6 +60,8 @@ def test_a_tour(cli: tiny.Cli) -> None:
     assert done.startswith(f"Decision 2: {other} merged into {one}. 5 specimens changed cluster. Undo: ")
     done = cli("clusters", "move", "photos/kind2/0.png", "photos/kind2/1.png", "--to", one).stdout
     assert done.startswith(f"Decision 3: 2 specimens moved to {one}. 2 specimens changed cluster.")
+    (found,) = [c for c in cli.json("cluster", "--threshold", "0.9", "--dry-run")["clusters"] if c["id"] == one]
+    assert not [path for path in found["examples"] if "kind2" in path]
     done = cli("clusters", "verify", third).stdout
     assert done.startswith(f"Decision 4: 3 specimens verified in {third}. Undo")
     done = cli("clusters", "split", one, "photos/kind0/0.png").stdout
@@ -74,11 +76,12 @@ def test_a_tour(cli: tiny.Cli) -> None:
 
     shown = cli("clusters", "show", one).stdout
     assert f'{one} "Danaus plexippus": 11 specimens, 2 verified' in shown
-    first = shown.splitlines()[3].split()
-    assert first[1] == "verified"
-    assert first[-1].startswith("photos/kind2/")
+    assert "photos/kind2/" not in "".join(shown.splitlines()[3:-2])  # what a person brought comes last
+    last = shown.splitlines()[-1].split()
+    assert last[1] == "verified"
+    assert last[-1].startswith("photos/kind2/")
 
-    cli("cluster", "--threshold", "-1")
+    assert "chains" not in cli("cluster", "--threshold", "-1").stderr
     cli("cluster", "--min-cluster-size", "100")
     cli("cluster", "--threshold", "0.9")
     assert "6 verified (100% in place)" in cli("clusters", "list").stdout

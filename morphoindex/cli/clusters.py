@@ -56,7 +56,7 @@ def list_(shared: Shared, everything: bool) -> None:
 @click.argument("cluster")
 @shared
 def show(shared: Shared, cluster: str) -> None:
-    """The members of a cluster: verified ones first, then the surest."""
+    """The members of a cluster: verified ones first, then the surest, and last those that people put there."""
     from morphoindex.cli import render
 
     with shared.open() as index:

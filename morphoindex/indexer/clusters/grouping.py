@@ -112,7 +112,7 @@ def cluster(
         method=parameters.method,
         specimens=len(done.members),
         noise=done.members.count(None),
-        clusters=_clusters(found, done.members, sizes, history.rulings, parameters, encounters or {}),
+        clusters=_clusters(found, done.grouped, done.members, sizes, history.rulings, parameters, encounters or {}),
         lacking=len(found.standings) - len(forest) or None,
         events=done.events,
         verified=verified,
@@ -245,17 +245,19 @@ def _write_pending(
 
 def _clusters(
     found: Labelled,
+    grouped: Sequence[str | None],
     members: Sequence[str | None],
     sizes: Counter[str],
     stands: Rulings,
     parameters: Parameters,
     encounters: Mapping[str, str],
 ) -> tuple[Cluster, ...]:
-    """The clusters, from large to small, each with the ids of its surest members."""
+    """The clusters, from large to small, each with the ids of its surest members, those that people put there last."""
     from morphoindex.indexer.clustering.cohesion import least_similarities
 
     examples: dict[str, list[str]] = defaultdict(list)
-    for i in np.argsort(-found.probabilities, kind="stable").tolist():
+    brought = [stands.brought(one.id, group) for one, group in zip(found.standings, grouped, strict=True)]
+    for i in np.lexsort((-found.probabilities, np.array(brought, bool))).tolist():
         member = members[i]
         if member and len(examples[member]) < EXAMPLES:
             examples[member].append(found.standings[i].id)

@@ -154,6 +154,8 @@ def show_cluster(index: Desk, text: str) -> ClusterDetail:
     of = encounters_by_specimen(index)
     similarity = (matrix @ matrix[medoid]).clip(-1, 1) if medoid is not None else np.empty(0)
     cosines = dict(zip((one.id for one in loaded.specimens), similarity.tolist(), strict=True))
+    there = [one for some in index.collection.scroll(where) for one in some]
+    brought = {one.id for one in there if history.rulings.brought(one.id, one.run_cluster)}
     members = [
         Member(
             one.id,
@@ -164,10 +166,9 @@ def show_cluster(index: Desk, text: str) -> ClusterDetail:
             dict(one.labels),
             of.get(one.id),
         )
-        for some in index.collection.scroll(where)
-        for one in some
+        for one in there
     ]
-    members.sort(key=lambda m: (not m.verified, -(m.probability or 0.0), -(m.similarity or 0.0), m.id))
+    members.sort(key=lambda m: (m.id in brought, not m.verified, -(m.probability or 0.0), -(m.similarity or 0.0), m.id))
     column = telling(index.labels)
     counts = Counter(m.labels[column] for m in members if column and column in m.labels)
     label = min(counts, key=lambda value: (-counts[value], value)) if counts else None

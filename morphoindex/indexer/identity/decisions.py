@@ -131,6 +131,11 @@ class Rulings:
             return pinned
         return self.same.get(grouped, grouped)
 
+    def brought(self, specimen: str, grouped: str | None) -> bool:
+        """Whether a specimen is where it is because a person put it there, while the last run put it elsewhere."""
+        pinned = self.pins.get(specimen)
+        return pinned is not None and (grouped is None or self.resolve(grouped) != pinned)
+
 
 def standing(decisions: Iterable[Numbered]) -> list[Numbered]:
     """The decisions that hold: neither undone nor an undo."""

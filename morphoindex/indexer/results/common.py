@@ -307,6 +307,8 @@ class Member:
 class ClusterDetail:
     """A cluster with its members: verified ones first, then the surest, then the most similar to the medoid.
 
+    Those that are there by a decision, not by the last run, come after all others.
+
     `encounters` as in Cluster.
     """
 
