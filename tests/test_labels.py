@@ -83,6 +83,7 @@ def test_a_pattern_that_fits_no_file_is_told() -> None:
         ('{a"b}', "double quote"),
         ("folder=a\\b", "backslash"),
         ("nowhere.csv", "no such file"),
+        ("README.txt", "no such file"),
     ],
 )
 def test_what_is_no_labels(how: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +102,7 @@ def test_what_is_no_labels(how: str, says: str, tmp_path: Path, monkeypatch: pyt
         (b'path,"5"" long"\na.jpg,1\n', "double quote"),
         (b"path,Species,species\na.jpg,1,2\n", "the columns Species and species are one"),
         (b"path,sex,sex\na.jpg,1,2\n", "rename or delete one"),
+        (b"path,species,sex\na.jpg,Apis,f\nb.jpg,Apis, L.,f\n", "line 3: it has more cells .* a comma in them"),
         (b"path,sex\na.jpg,f\nb.jpg,f\n./a.jpg,m\n", "a.jpg has several rows, by which its sex is f and m"),
         (b'path,species\n"' + b"x" * 200_000 + b'",Apis\n', "CSV"),
     ],
@@ -124,7 +126,7 @@ def test_what_is_no_table(content: bytes, says: str, tmp_path: Path) -> None:
         b"path,species,sex,\n\n1.jpg,Apis mellifera,f\n,,\n",
         b'path;species;sex;"length, mm, dry"\n1.jpg;Apis mellifera;f\n',
         b"path,species,sex\n1.jpg,Apis mellifera,\n1.jpg,,f\n1.jpg,Apis mellifera,f\n",
-        b"path,species,sex\n./x/../1.jpg,Apis mellifera,f,too,many\n",
+        b"path,species,sex\n./x/../1.jpg,Apis mellifera,f,, ,\n",
     ],
 )
 def test_tables_as_people_save_them(content: bytes, tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def labeller(how: str) -> Labeller:
     if how.lower().endswith(TABLES) or os.path.isfile(how):
         return _table(Path(how))
     raise UsageError(
-        f"--labels {how!r}: give `folder`, a pattern such as '{{family}}_{{species}}_{{n}}', or a CSV or Excel file"
+        f"--labels {how!r}: there is no such file; give `folder`, a pattern such as '{{family}}_{{species}}_{{n}}', or "
+        "a CSV or Excel file"
     )
 
 

@@ -16,6 +16,7 @@ WORKBOOKS = (".xlsx", ".xlsm")
 TABLES = (".csv", ".tsv", *WORKBOOKS)
 """How the names of files end that are read as tables."""
 _OTHERS = (".xls", ".xlsb", ".ods", ".numbers")
+_MARKS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _ZEROS = re.compile("0+")  # a number format that fills up with zeros
 
 
@@ -26,7 +27,7 @@ def read_rows(path: Path) -> Iterator[list[str]]:
     up with zeros with them; an error such as #N/A is empty. Of a formula it is what was last worked out.
 
     Raises:
-        UsageError: there is no such file, or it cannot be read.
+        UsageError: there is no such file, it cannot be read, or a row of a CSV file has more cells than the header.
     """
     if not path.is_file():
         raise UsageError(f"--labels {path}: there is no such file")
@@ -46,7 +47,17 @@ def _csv(path: Path) -> Iterator[list[str]]:
         with open(path, encoding="utf-8-sig", newline="") as file:
             header = file.readline()
             file.seek(0)
-            yield from csv.reader(file, delimiter=_delimiter(header))
+            delimiter = _delimiter(header)
+            reader = csv.reader(file, delimiter=delimiter)
+            width: int | None = None
+            for row in reader:
+                width = len(row) if width is None else width
+                if any(cell.strip() for cell in row[width:]):  # as after a comma that was not put in quotes
+                    raise UsageError(
+                        f"{path}, line {reader.line_num}: it has more cells than the header has columns; put values "
+                        f"that have a {_MARKS[delimiter]} in them in double quotes"
+                    )
+                yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(
             f'{path} cannot be read as a CSV file in UTF-8 ({error}): save it as one (in Excel, "CSV UTF-8"), or as '
@@ -56,7 +67,7 @@ def _csv(path: Path) -> Iterator[list[str]]:
 
 def _delimiter(header: str) -> str:
     """Comma, semicolon or tab: the one that sets the column `path` apart, else the most frequent one."""
-    by_count = sorted(",;\t", key=header.count, reverse=True)
+    by_count = sorted(_MARKS, key=header.count, reverse=True)
     split = (mark for mark in by_count if path_column(next(csv.reader([header], delimiter=mark), [])) is not None)
     return next(split, by_count[0])
 
