@@ -174,6 +174,19 @@ def test_what_stands_is_what_was_given_and_not_undone(steps: list[str | int | No
         assert now == [first, *given][-1]
 
 
+def test_remove_says_that_labels_go_too(here: Path) -> None:
+    cli = tiny.Cli(here)
+    shown = cli("remove", "photos/kind0/0.png", "--dry-run").stdout
+    assert shown.startswith("Would remove 1 specimen with its labels. ")
+    cli("add", "photos", "--labels", table({"photos/kind2/0.png": "A"}))
+    tiny.photo(here / "photos" / "kind0" / "9.png", 7, 1)
+    cli("add", "photos")
+    assert "Removed 5 specimens, and the labels of 4 of them. " in cli("remove", "photos/kind0").stdout
+    assert "Removed 4 specimens with their labels. " in cli("remove", "photos/kind1").stdout
+    cli("add", "photos")
+    assert cli.json("remove", "photos")["labelled"] == 4
+
+
 def test_photographs_that_moved_into_other_folders(index: morphoindex.Index) -> None:
     os.rename("photos/kind0", "photos/Apis")
     tiny.photo(Path("photos/new/1.png"), 7, 1)

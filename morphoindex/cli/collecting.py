@@ -10,7 +10,7 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
-    from morphoindex.indexer.results.common import AddResult
+    from morphoindex.indexer.results.common import AddResult, RemoveResult
 
 _LISTED = 20
 
@@ -199,7 +199,8 @@ def _render_added(result: AddResult, dry_run: bool, labels: str | None) -> None:
 def remove(shared: Shared, targets: tuple[str, ...], without_file: bool, dry_run: bool) -> None:
     """Take specimens out of the index, by id, by path, or all below a folder. The photographs stay where they are.
 
-    A specimen that lies at another path too stays, and only loses the path that is named.
+    A specimen that lies at another path too stays, and only loses the path that is named. Labels go with their
+    specimen: after a new `add` it has those that are given then.
     """
     from morphoindex.cli import render
     from morphoindex.errors import UsageError
@@ -211,4 +212,13 @@ def remove(shared: Shared, targets: tuple[str, ...], without_file: bool, dry_run
     verb = "Would remove" if dry_run else "Removed"
     paths = f", and {render.count(result.paths, 'path')} of specimens that lie elsewhere too" if result.paths else ""
     holds = f"The index {'would hold' if dry_run else 'holds'} {render.count(result.specimens, 'specimen')}."
-    shared.answer(result, lambda: render.line(f"{verb} {render.count(result.removed, 'specimen')}{paths}. {holds}"))
+    what = render.count(result.removed, "specimen") + _with_labels(result)
+    shared.answer(result, lambda: render.line(f"{verb} {what}{paths}. {holds}"))
+
+
+def _with_labels(result: RemoveResult) -> str:
+    if not result.labelled:
+        return ""
+    if result.labelled == result.removed:
+        return " with its labels" if result.removed == 1 else " with their labels"
+    return f", and the labels of {result.labelled:,} of them"

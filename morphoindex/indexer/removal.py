@@ -33,12 +33,13 @@ def remove(index: Host, targets: Iterable[str], without_file: bool, dry_run: boo
         else:
             ids.add(name)
     forgotten = sum(len(paths[one.id]) for one in staying)
+    labelled = sum(bool(labels) for labels, _ in collection.catalog.descriptions(sorted(ids)).values())
     if not dry_run:
         collection.change(staying)
         append_removal(index.journal, collection.get(sorted(ids)).values())
         collection.remove(sorted(ids))
     left = collection.catalog.specimens() - (len(ids) if dry_run else 0)
-    return RemoveResult(len(ids), forgotten, left)
+    return RemoveResult(len(ids), forgotten, left, labelled)
 
 
 def _paths_at(index: Host, target: str) -> list[tuple[PathKey, str]]:

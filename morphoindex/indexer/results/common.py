@@ -220,11 +220,18 @@ class LabelledCluster:
 
 @dataclass(frozen=True)
 class RemoveResult:
-    """What `remove` took out: specimens, and paths of specimens that lie elsewhere too and stay."""
+    """What `remove` took out: specimens, and paths of specimens that lie elsewhere too and stay.
+
+    Attributes:
+        removed: specimens; `labelled`: those of them that had labels, which go with them.
+        paths: of specimens that stay.
+        specimens: that the index holds now.
+    """
 
     removed: int
     paths: int
     specimens: int
+    labelled: int = 0
 
 
 @dataclass(frozen=True)
