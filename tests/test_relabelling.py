@@ -75,6 +75,7 @@ def test_what_an_add_says_keeps_and_takes_back(index: morphoindex.Index) -> None
     assert (done.first, done.further, done.changed, done.kept, done.number) == (0, 4, 3, 1, 1)
     assert done.changes == (LabelChange("species", "kind0", "Apis", 3, os.path.abspath("photos/kind0/0.png")),)
     assert (done.unused, done.without, len(done.without_such_as)) == (("photos/gone.png",), 8, 8)
+    assert done.new_columns == ("sex",)
     assert vars(foreseen) == {**vars(done), "number": None}
     assert labels(index) == {
         **before,
@@ -83,7 +84,7 @@ def test_what_an_add_says_keeps_and_takes_back(index: morphoindex.Index) -> None
     }
     again = index.add("photos", labels=given).labels
     assert again is not None
-    assert (again.changed, again.kept, again.number) == (0, 8, None)
+    assert (again.changed, again.kept, again.number, again.new_columns) == (0, 8, None, ())
 
     (entry,) = index.labels.history().entries
     assert (entry.number, entry.how, entry.given, entry.changed, entry.specimens) == (1, given, 4, 3, 4)
@@ -277,14 +278,19 @@ def test_the_command_line(here: Path) -> None:
     assert "Labels: 5 rows of the table met no file: 90.png, 91.png, 92.png and 2 more.\n" in shown
     assert "species  kind0  Apis          1  photos/kind0/0.png\n" in cli("labels", "history", "1").stdout
     assert cli.json("labels", "history")["entries"][0]["changed"] == 1
+    typos = table({"photos/kind0/0.png": "f,x"}, "sexx,sight", "typos.csv")
+    for how in (["--dry-run"], []):
+        shown = cli("add", "photos", "--labels", typos, *how).stdout
+        assert "Labels: columns new to the index: sexx, sight.\n" in shown
+    cli("labels", "undo")
     assert "1 specimen would get back" in cli("labels", "undo", "--dry-run").stdout
     assert "1 specimen got back what it had" in cli("labels", "undo").stdout
     for value in "AB":
         table({"photos/kind0/0.png": value})
         cli("add", "photos", "--labels", "labels.csv")
-    assert cli("labels", "undo", "3").stdout == (
-        "Labels of labels.csv (number 3): no specimen got back what it had.\n"
-        "1 label was given anew since, and stays; number 3 counts no more.\n"
+    assert cli("labels", "undo", "5").stdout == (
+        "Labels of labels.csv (number 5): no specimen got back what it had.\n"
+        "1 label was given anew since, and stays; number 5 counts no more.\n"
     )
     assert "species  B    kind0 " in cli("labels", "undo").stdout
     assert "no labels to take back" in cli("labels", "undo", code=2).stderr

@@ -85,6 +85,9 @@ def given(found: LabelsGiven, how: str, dry_run: bool) -> None:
     if words:
         back = "" if found.number is None else f" Undo: `morphoindex labels undo {found.number}`."
         render.line(f"Labels: {', '.join(words)}.{back}")
+    if found.new_columns:
+        columns = "columns" if len(found.new_columns) > 1 else "column"
+        render.line(f"Labels: {columns} new to the index: {', '.join(found.new_columns)}.")
     changes(found.changes, _FEW)
     if found.without:
         what = render.count(found.without, "file")

@@ -36,7 +36,7 @@ def add(
     """Take photographs in; see `Index.add`."""
     start = time.perf_counter()
     labels_of = labeller(labels) if labels else None
-    giving = Giving(to_text(labels or ""))
+    giving = Giving(to_text(labels or ""), session.labels)
     _say_how_they_are_called(session, labels_of.columns() if labels_of else ())
     if max_megapixels <= 0:
         raise UsageError(f"max_megapixels {max_megapixels:g}: above 0")
@@ -77,7 +77,7 @@ def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> Ad
     entry = session.begin(EncoderEntry(encoder, EXTERNAL, embeddings.vectors.shape[1]), encoder)
     with session.working_with(entry):
         session.announce()
-        giving = Giving(f"vectors of {entry.name}")
+        giving = Giving(f"vectors of {entry.name}", session.labels)
         _say_how_they_are_called(session, dict.fromkeys(column for row in embeddings.labels for column in row))
         added, known = add_external(session, embeddings, giving)
         _finish(session)

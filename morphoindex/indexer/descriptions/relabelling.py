@@ -98,9 +98,11 @@ class Giving:
 
     Args:
         how: what gives them, in words.
+        known: the label columns that the index has.
     """
 
     how: str
+    known: Sequence[str] = ()
     first: int = 0
     further: int = 0
     changed: int = 0
@@ -111,6 +113,7 @@ class Giving:
     _alike: dict[Change, tuple[int, str]] = field(default_factory=dict)  # how many, and the path of one
     _due: dict[Change, list[str]] = field(default_factory=lambda: defaultdict(list))
     _met: set[str] = field(default_factory=set)
+    _new: dict[str, None] = field(default_factory=dict)  # columns, as they came
 
     def miss(self, path: str) -> None:
         """Count a file that gets no labels."""
@@ -143,6 +146,8 @@ class Giving:
             self.kept += len(told - {column for column, _, _ in changes})
             self._met.add(specimen)
         for change in changes:
+            if change[0] not in self.known:
+                self._new[change[0]] = None
             if change[1] is not None:
                 self.changed += 1
                 number, example = self._alike.get(change, (0, path))
@@ -167,7 +172,7 @@ class Giving:
         )
         return LabelsGiven(
             self.first, self.further, self.changed, self.kept, changes, self.number,
-            self.without, tuple(self.without_such_as), tuple(unused),
+            self.without, tuple(self.without_such_as), tuple(unused), tuple(self._new),
         )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ class LabelsGiven:
         further: specimens that had labels, and have got some in columns where they had none.
         changed: labels that are others now.
         kept: labels that were given again as they were.
+        new_columns: label columns that the index did not have before.
         changes: the changed ones, alike ones together, from frequent to rare.
         number: under which `labels undo` takes back what the specimens that were there before have got; None where
             that is nothing.
@@ -49,6 +50,7 @@ class LabelsGiven:
     without: int = 0
     without_such_as: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    new_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
