@@ -186,6 +186,7 @@ def test_how_a_table_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "beside": ("../other/5.jpg", "other/5.jpg"),
         "from here": ("other/6.jpg", "other/6.jpg"),
         "composed": ("Käfer.jpg", "photos/Ka\u0308fer.jpg"),
+        "of Windows": (r".\photos\deep\7.jpg", "photos/deep/7.jpg"),
         "escaped": (r"caf\xe9.jpg", os.fsdecode(b"photos/caf\xe9.jpg")),
     }
     table = tmp_path / "photos" / "labels.csv"
@@ -195,6 +196,19 @@ def test_how_a_table_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {how: read(f"{tmp_path}/{path}") for how, (_, path) in rows.items()} == {how: {"how": how} for how in rows}
     assert read(f"{tmp_path}/other/1.jpg") == {}
     assert read.unused() == []
+
+
+def test_a_name_that_several_files_have_is_told(cli: Cli, photos: Path) -> None:
+    rows = "".join(f"{i}.png,X\n" for i in range(5))
+    (photos / "labels.csv").write_text(f"path,species\n{rows}kind0/0.png,Y\n")
+    for how in (["--dry-run"], []):
+        said = cli("add", "photos", "--labels", "photos/labels.csv", *how).stdout
+        assert "Labels: 1.png names several files, such as photos/kind0/1.png and photos/kind1/1.png: " in said
+        assert "Labels: … and so do 2 more names: --json lists all.\n" in said
+    several = cli.json("add", "photos", "--labels", "photos/labels.csv")["labels"]["several"]
+    assert several["0.png"] == [str(photos / "kind1/0.png"), str(photos / "kind2/0.png")]  # kind0 has a row of its own
+    (photos / "labels.csv").write_text("path,species\nkind0/1.png,X\n")
+    assert cli.json("add", "photos", "--labels", "photos/labels.csv")["labels"]["several"] == {}
 
 
 # --- labels in the index ---------------------------------------------------------------------------------------------

@@ -92,6 +92,11 @@ def given(found: LabelsGiven, how: str, dry_run: bool) -> None:
     if found.without:
         what = render.count(found.without, "file")
         render.line(f"Labels: none for {what}: {_such_as(found.without_such_as, found.without)}.", "yellow")
+    for name, paths in list(found.several.items())[:_NAMED]:
+        shown = " and ".join(map(render.short, paths))
+        render.line(f"Labels: {name} names several files, such as {shown}: name them with their folders.", "yellow")
+    if len(found.several) > _NAMED:
+        render.line(f"Labels: … and so do {len(found.several) - _NAMED:,} more names: --json lists all.", "yellow")
     if found.unused:
         what = render.count(len(found.unused), "row of the table", "rows of the table")
         render.line(f"Labels: {what} met no file: {_such_as(found.unused, len(found.unused))}.", "yellow")

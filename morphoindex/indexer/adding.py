@@ -62,7 +62,7 @@ def add(
         images_per_second=round(counts.seen / seconds, 1),
         changed=counts.changed,
         gone=counts.gone,
-        labels=giving.result(labels_of.unused()) if labels_of else None,
+        labels=giving.result(labels_of.unused(), labels_of.several()) if labels_of else None,
         not_clustered=catalog.not_clustered(),
         not_captured=tuple(
             Refusal(to_text(path), "; ".join(words)) for path, words in sorted(told.troubles.items()) if not dry_run
@@ -87,7 +87,7 @@ def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> Ad
     catalog = session.collection.catalog
     return AddResult(
         added, known, 0, (), catalog.specimens(), round(seconds, 3), rate, not_clustered=catalog.not_clustered(),
-        labels=giving.result(()) if any(embeddings.labels) else None,
+        labels=giving.result() if any(embeddings.labels) else None,
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ ENCOUNTER = "encounter"
 DERIVED = re.compile(r"(pca|tsne|umap)_[12]|cluster_by_\w+|suggested(_probability)?", re.IGNORECASE)
 """Further ones, that a person may ask for: coordinates, clusters by other methods, and suggested ones."""
 _TELLING = {CLUSTER_NAME, "verified", "probability"}  # beside `cluster`, what was left of `report assignments`
+_SHOWN = 2  # of the files that one name means
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -41,6 +42,9 @@ class Labeller(Protocol):
 
     def columns(self) -> list[str]:
         """The label columns that it may give."""
+
+    def several(self) -> Mapping[str, tuple[str, ...]]:
+        """Names without a folder that met several files, each with two of these."""
 
 
 def labeller(how: str) -> Labeller:
@@ -118,6 +122,9 @@ class _FromPath:
     def columns(self) -> list[str]:
         return list(self.names)
 
+    def several(self) -> Mapping[str, tuple[str, ...]]:
+        return {}
+
 
 def _pattern(pattern: str) -> Labeller:
     """`{order}-{family}_{n}` reads `Diptera-Syrphidae_12.jpg` as order Diptera, family Syrphidae.
@@ -159,7 +166,8 @@ class _Table:
     """Labels by path.
 
     A file is looked for by its absolute path, then by the path below the table's folder and below the working folder,
-    then by its name alone. Unicode is compared composed (NFC): macOS names files otherwise than spreadsheets do.
+    then by its name alone; and so once more among the rows with backslashes, as if these were slashes. Unicode is
+    compared composed (NFC): macOS names files otherwise than spreadsheets do.
     """
 
     folder: str
@@ -167,19 +175,32 @@ class _Table:
     rows: dict[str, dict[str, str]]
     names: Sequence[str]
     met: set[str] = field(default_factory=set)
+    _bare: dict[str, list[str]] = field(default_factory=dict)  # rows without a folder → two of the files they met
+
+    def __post_init__(self) -> None:
+        self._windows = {os.path.normpath(key.replace("\\", "/")): key for key in self.rows if "\\" in key}
 
     def __call__(self, path: str) -> Mapping[str, str]:
-        for key in self._keys(path):
-            if key in self.rows:
-                self.met.add(key)
-                return self.rows[key]
-        return {}
+        key = next((key for key in self._keys(path) if key in self.rows), None)
+        if key is None and self._windows:
+            key = next((self._windows[key] for key in self._keys(path) if key in self._windows), None)
+        if key is None:
+            return {}
+        self.met.add(key)
+        if "/" not in key and "\\" not in key:
+            files = self._bare.setdefault(key, [])
+            if len(files) < _SHOWN and path not in files:
+                files.append(path)
+        return self.rows[key]
 
     def unused(self) -> list[str]:
         return [key for key in self.rows if key not in self.met]
 
     def columns(self) -> list[str]:
         return list(self.names)
+
+    def several(self) -> dict[str, tuple[str, ...]]:
+        return {key: tuple(map(to_text, files)) for key, files in self._bare.items() if len(files) == _SHOWN}
 
     def _keys(self, path: str) -> Iterator[str]:
         for seen in (

@@ -164,15 +164,15 @@ class Giving:
         append_relabelling(journal, self.number, self.how, None, self._due)
         self._due.clear()
 
-    def result(self, unused: Sequence[str]) -> LabelsGiven:
-        """What it came to; `unused` is what was given and met no file."""
+    def result(self, unused: Sequence[str] = (), several: Mapping[str, tuple[str, ...]] | None = None) -> LabelsGiven:
+        """What it came to; `unused` is what was given and met no file, `several` names that met several."""
         changes = tuple(
             LabelChange(*change, number, to_text(path) if path else None)
             for change, (number, path) in sorted(self._alike.items(), key=lambda one: -one[1][0])
         )
         return LabelsGiven(
             self.first, self.further, self.changed, self.kept, changes, self.number,
-            self.without, tuple(self.without_such_as), tuple(unused), tuple(self._new),
+            self.without, tuple(self.without_such_as), tuple(unused), tuple(self._new), several or {},
         )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class LabelsGiven:
         changed: labels that are others now.
         kept: labels that were given again as they were.
         new_columns: label columns that the index did not have before.
+        several: names without a folder, in the table, that several files have, which all got their labels; each with
+            the paths of two of these.
         changes: the changed ones, alike ones together, from frequent to rare.
         number: under which `labels undo` takes back what the specimens that were there before have got; None where
             that is nothing.
@@ -51,6 +54,7 @@ class LabelsGiven:
     without_such_as: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     new_columns: tuple[str, ...] = ()
+    several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
