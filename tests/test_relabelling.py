@@ -175,6 +175,25 @@ def test_what_stands_is_what_was_given_and_not_undone(steps: list[str | int | No
         assert now == [first, *given][-1]
 
 
+def test_columns_without_any_value_are_gone(index: morphoindex.Index) -> None:
+    one, other = "photos/kind0/0.png", "photos/kind0/1.png"
+    index.add("photos", labels=table({one: "f,x"}, "sex,sight"))
+    index.add("photos", labels=table({other: "m"}, "sex"))
+    assert index.status().labels == ("species", "sex", "sight")
+    assert index.labels.undo(1, dry_run=True).columns_gone == ()
+    assert index.labels.undo(1).columns_gone == ("sight",)
+    assert index.status().labels == ("species", "sex")
+    with pytest.raises(UsageError, match="no column 'sight'"):
+        index.search(one, where="sight = x")
+    assert "sight" not in index.sql("SELECT * FROM specimens").columns
+    index.remove([other])
+    index.rebuild()
+    assert index.status().labels == ("species",)
+    assert index.check().clean
+    index.add("photos", labels=table({one: "f,x"}, "sex,sight"))
+    assert [hit.labels["sight"] for hit in index.search(one, where="sight = x").hits] == ["x"]
+
+
 def test_remove_says_that_labels_go_too(here: Path) -> None:
     cli = tiny.Cli(here)
     shown = cli("remove", "photos/kind0/0.png", "--dry-run").stdout
@@ -282,7 +301,7 @@ def test_the_command_line(here: Path) -> None:
     for how in (["--dry-run"], []):
         shown = cli("add", "photos", "--labels", typos, *how).stdout
         assert "Labels: columns new to the index: sexx, sight.\n" in shown
-    cli("labels", "undo")
+    assert "Without any value, and gone from the index: the columns sexx, sight.\n" in cli("labels", "undo").stdout
     assert "1 specimen would get back" in cli("labels", "undo", "--dry-run").stdout
     assert "1 specimen got back what it had" in cli("labels", "undo").stdout
     for value in "AB":

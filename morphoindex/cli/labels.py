@@ -148,6 +148,9 @@ def _taken_back(done: LabelsTakenBack) -> None:
         f"{'it' if done.specimens < 2 else 'they'} had."
     )
     changes(done.changes, _FEW)
+    if done.columns_gone:
+        columns = "column" if len(done.columns_gone) == 1 else "columns"
+        render.line(f"Without any value, and gone from the index: the {columns} {', '.join(done.columns_gone)}.")
     if done.since:
         what = render.count(done.since, "label was", "labels were")
         stay = "stays" if done.since == 1 else "stay"

@@ -57,6 +57,9 @@ class Host(Protocol):
     def remember(self, labels: Iterable[str]) -> None:
         """Make roots and label columns permanent, before specimens that use them are written."""
 
+    def forget(self, labels: Iterable[str]) -> None:
+        """Let go of label columns in which no specimen has a value any more."""
+
     def announce(self) -> None:
         """Say that the index is new, if it is and nobody was told so."""
 

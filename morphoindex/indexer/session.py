@@ -135,6 +135,14 @@ class Session:
         if fresh:  # a crash just before this is made good by `_catch_up`
             self.collection.catalog.set_labels(self.settings.labels)
 
+    def forget(self, labels: Iterable[str]) -> None:
+        """Let go of label columns in which no specimen has a value any more."""
+        gone = set(labels)
+        kept = tuple(label for label in self.settings.labels if label not in gone)
+        if kept != self.settings.labels:
+            self._write_settings(replace(self.settings, labels=kept))
+            self.collection.catalog.set_labels(kept)  # a crash just before this is made good by `_catch_up`
+
     def pause(self) -> None:
         """Let other processes have the index for a moment, if any waits and we have had it for a while."""
         if time.monotonic() - self._held_since < _HOLD or not self._lock.has_waiters():
@@ -296,6 +304,7 @@ class Session:
         finally:
             store.close()
         self.remember(labels)
+        self.forget(set(self.settings.labels) - set(labels))
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

@@ -214,16 +214,25 @@ class LabelHistory:
         one = _to_undo(there, number)
         back = _taken_back(collection, there, one)
         own = None if dry_run else there[-1].number + 1
+        gone: tuple[str, ...] = ()
         if own is not None:  # the specimens first: cut off in between, the same undo goes on from there
             with uninterrupted():
                 for ids in batches(list(back.labels), _BATCH):
                     found = collection.get(ids).values()
                     collection.change([replace(specimen, labels=back.labels[specimen.id]) for specimen in found])
+                gone = self._forget({column for column, _, _ in one.changes})
                 append_relabelling(journal, own, one.how, one.number, back.changes)
         return LabelsTakenBack(
             own, one.number, one.how, len(back.labels),
-            _alike(self._index, back.changes), back.since, back.gone, dry_run,
+            _alike(self._index, back.changes), back.since, back.gone, dry_run, gone,
         )  # fmt: skip
+
+    def _forget(self, columns: AbstractSet[str]) -> tuple[str, ...]:
+        """Let go of those of the columns in which nothing is left; they are given back."""
+        used = set(self._index.collection.catalog.labels_used())
+        gone = tuple(column for column in self._index.labels if column in columns - used)
+        self._index.forget(gone)
+        return gone
 
 
 @dataclass

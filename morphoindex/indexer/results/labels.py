@@ -110,6 +110,7 @@ class LabelsTakenBack:
         since: labels that were given anew since, and stay.
         gone: specimens that are no longer in the index.
         dry_run: nothing was done.
+        columns_gone: label columns that the index has no longer, because no specimen has a value there.
     """
 
     number: int | None
@@ -120,3 +121,4 @@ class LabelsTakenBack:
     since: int
     gone: int
     dry_run: bool
+    columns_gone: tuple[str, ...] = ()
