@@ -63,7 +63,7 @@ def test_without_onnxruntime_one_sentence_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "pip install 'morphoindex[cpu]'" in done.stderr
+    assert "`pip install -c constraints.txt '.[cpu]'` in the folder" in done.stderr
 
 
 def test_the_compose_file_is_valid() -> None:

@@ -247,7 +247,8 @@ def train_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         from morphoindex.errors import RuntimeMissing
+        from morphoindex.indexer.words import installing
 
         if (error.name or "").partition(".")[0] in ("morphoindex", ""):
             raise
-        raise RuntimeMissing(f"{error.name} is not installed: `pip install 'morphoindex[train]'`") from error
+        raise RuntimeMissing(f"{error.name} is not installed: {installing('train')} brings it") from error

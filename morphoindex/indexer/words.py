@@ -16,3 +16,8 @@ def listed(words: Iterable[str]) -> str:
     if len(several) > 4:
         return f"{', '.join(several[:3])} and {len(several) - 3:,} more"
     return " and ".join([", ".join(several[:-1]), several[-1]] if len(several) > 1 else several)
+
+
+def installing(extra: str) -> str:
+    """The command that brings an extra of the package, and where to give it: a clone is what is installed."""
+    return f"`pip install -c constraints.txt '.[{extra}]'` in the folder of morphoindex's clone"

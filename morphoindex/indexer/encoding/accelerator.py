@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from morphoindex.indexer.words import installing
+
 WAYS = 2
 """Onto a card: while it computes one batch, the next is brought there."""
 _FAILED = "Failed to load "
@@ -32,7 +34,7 @@ def load_libraries(runtime: Any) -> str:
         runtime.preload_dlls()
     lines = (line for line in told.getvalue().splitlines() if line.startswith(_FAILED))
     missing = next((Path(line.removeprefix(_FAILED).partition(": ")[0]).name for line in lines), "")
-    return f"{missing} is not there (`pip install 'morphoindex[gpu]'` brings it)" if missing else ""
+    return f"{missing} is not there ({installing('gpu')} brings it)" if missing else ""
 
 
 def engine_folder() -> Path:

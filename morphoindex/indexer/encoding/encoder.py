@@ -17,6 +17,7 @@ from morphoindex.errors import EncoderError, EncoderInvalid, RuntimeMissing, Usa
 from morphoindex.indexer.encoding.accelerator import WAYS, Ways, engine_folder, load_libraries
 from morphoindex.indexer.encoding.onnx_graph import with_outputs
 from morphoindex.indexer.photographs.images import Fit, Resampling, fit
+from morphoindex.indexer.words import installing
 
 DEFAULT = "insect-128"
 PROVIDER = "MORPHOINDEX_PROVIDER"
@@ -198,7 +199,7 @@ def _runtime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise RuntimeMissing(
-            "onnxruntime is not installed: `pip install 'morphoindex[cpu]'`, or `morphoindex[gpu]` where there is CUDA"
+            f"onnxruntime is not installed: {installing('cpu')} brings it, or `.[gpu]` where there is CUDA"
         ) from error
     return onnxruntime
 
@@ -208,7 +209,7 @@ def _choose_providers(runtime: Any, wanted: str | None) -> list[str]:
     there = runtime.get_available_providers()
     first = (_CUDA if _CUDA in there else _CPU) if wanted is None else _PROVIDERS.get(wanted.lower(), wanted)
     if first not in there:
-        hint = ": `pip install 'morphoindex[gpu]'` instead of `morphoindex[cpu]` brings CUDA" if first == _CUDA else ""
+        hint = f": {installing('gpu')}, instead of `.[cpu]`, brings CUDA" if first == _CUDA else ""
         raise UsageError(f"{first} is not there; this onnxruntime has {', '.join(there)}{hint}")
     return [first, *(name for name in (_CUDA, _CPU) if name in there and name != first and first != _CPU)]
 
