@@ -316,6 +316,7 @@ def test_add_in_a_folder_below_says_whose_index_it_is(cli: Cli, tmp_path: Path) 
 def test_encoder_list_and_show(here: Cli) -> None:
     listed, quantised = here.json("encoder", "list")["encoders"]
     assert (listed["name"], quantised["name"]) == ("insect-128", "insect-128-int8")
+    assert (listed["index"], quantised["index"]) == ("current", None)
     shown = here.json("encoder", "show", listed["name"])
     assert shown["fingerprint"] == listed["fingerprint"] == here.json("status")["encoder"]["fingerprint"]
 

@@ -149,6 +149,13 @@ def test_an_encoder_of_the_index_is_shown_by_its_name_once_its_file_is_gone(cli:
     assert "no encoder 'one'" in cli("encoder", "show", "one", code=2).stderr
 
 
+def test_encoder_list_tells_those_of_the_index_and_the_current_one(cli: tiny.Cli, place: Path) -> None:
+    cli("reembed", "--encoder", "two.onnx")
+    listed = {one["name"]: one["index"] for one in cli.json("encoder", "list")["encoders"]}
+    assert listed == {"insect-128": None, "insect-128-int8": None, "one": "current", "two": "held"}
+    assert "no index at" in cli("encoder", "list", "--index", "nowhere", code=2).stderr
+
+
 def test_vectors_are_those_of_their_encoder(cli: tiny.Cli, place: Path) -> None:
     cli("reembed", "--encoder", "two.onnx", "-q")
     assert cli.json("reembed", "--encoder", "two.onnx")["embedded"] == 0

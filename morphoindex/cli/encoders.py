@@ -24,17 +24,24 @@ for command in (export, import_, join, train, distil, embedding.compare, embeddi
 @encoder.command("list")
 @shared
 def list_(shared: Shared) -> None:
-    """The encoders that come with the package."""
+    """The encoders that come with the package, and those of the index: which it holds, and which is the current one."""
     from morphoindex.cli import render
-    from morphoindex.indexer.encoding.encoder import Encoder, built_in_encoders
+    from morphoindex.indexer.encoding.encoder import Encoder
+    from morphoindex.indexer.encoding.registry import list_encoders
 
-    found = [_described(Encoder(path)) for path in built_in_encoders().values()]
+    found = [
+        {
+            **(_described(Encoder(one.file)) if one.file else {}),
+            "name": one.name, "fingerprint": one.fingerprint, "dim": one.dim, "index": one.standing,
+        }
+        for one in list_encoders(shared.index)
+    ]  # fmt: skip
+    rows = [
+        (e["name"], f"{e['width']}×{e['height']}" if "width" in e else "", e["dim"], e["fingerprint"][:12], e["index"])
+        for e in found
+    ]
     shared.answer(
-        {"encoders": found},
-        lambda: render.table(
-            ("name", "size", "dim", "fingerprint"),
-            [(e["name"], f"{e['width']}×{e['height']}", e["dim"], e["fingerprint"][:12]) for e in found],
-        ),
+        {"encoders": found}, lambda: render.table(("name", "size", "dim", "fingerprint", "in this index"), rows)
     )
 
 

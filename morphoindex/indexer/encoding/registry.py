@@ -32,6 +32,51 @@ class Meant:
     file: Path | None = None
 
 
+@dataclass(frozen=True)
+class Listed:
+    """An encoder that can be named here.
+
+    Attributes:
+        name: by which; fingerprint and dim as in `EncoderEntry`.
+        file: None for vectors that were made elsewhere, and where the index has lost its copy.
+        standing: "current" or "held" by the index; None for a built-in one that it does not hold.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    file: Path | None
+    standing: str | None
+
+
+def list_encoders(index: str | None = None) -> list[Listed]:
+    """The encoders of the index that is worked in, and those that come with the package.
+
+    Args:
+        index: where that index lies (see `location.find_index`).
+
+    Raises:
+        IndexNotFound: an index was named, and there is none.
+    """
+    try:
+        folder = find_index(index)
+        settings = read_settings(folder)
+    except IndexNotFound:
+        if index is not None:
+            raise
+        folder, settings = Path(), Settings()
+    held = {entry.fingerprint: entry for entry in settings.encoders}
+    found: list[Listed] = []
+    for path in built_in_encoders().values():
+        info = Encoder(path).info
+        entry = held.pop(info.fingerprint, None)
+        found.append(Listed(info.name, info.fingerprint, info.dim, path, _standing(settings, entry) if entry else None))
+    for entry in held.values():
+        file = folder / entry.file if entry.file and (folder / entry.file).is_file() else None
+        found.append(Listed(entry.name, entry.fingerprint, entry.dim, file, _standing(settings, entry)))
+    return found
+
+
 def find(settings: Settings, text: str) -> Meant:
     """The encoder that a text means: the name or the beginning of the fingerprint of one, or the path of a file.
 
@@ -177,6 +222,10 @@ def _load_copy(folder: Path, entry: EncoderEntry, workers: int) -> Encoder | Non
             raise
         return None
     return encoder if encoder.info.fingerprint == entry.fingerprint else None
+
+
+def _standing(settings: Settings, entry: EncoderEntry) -> str:
+    return "current" if entry.name == settings.current else "held"
 
 
 def _named(settings: Settings, text: str) -> EncoderEntry | None:
