@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from morphoindex.indexer.encoding.encoder import built_in_encoders
 from morphoindex.indexer.encoding.onnx_graph import read_nodes, with_outputs
 from morphoindex.indexer.explaining.finding import look_at
 from morphoindex.indexer.explaining.geometry import on_photograph, placement
+from morphoindex.indexer.explaining.looking import _in_words
 from morphoindex.indexer.photographs.images import fit
 
 RED, GREEN, BLUE, GREY = (210, 30, 30), (30, 200, 40), (30, 40, 220), (110, 110, 110)
@@ -80,6 +82,10 @@ def test_two_photographs_are_alike_by_the_part_that_they_share(tmp_path: Path) -
     a, b = result.images  # type: ignore[union-attr]
     assert within(a, (4, 20, 20, 36))
     assert within(b, (30, 56, 50, 76))
+    told = [_in_words(replace(a, drop=drop, gain=gain)) for drop, gain in ((0.0042, 0.1234), (0.0, 0.0021))]
+    assert [words.partition("takes off ")[2] for words in told] == [
+        "up to 0.0042, adds up to 0.12", "up to 0, adds up to 0.0021",
+    ]  # fmt: skip
     assert min(a.drop, a.gain, b.drop, b.gain) > 0.1
     for found, shared, own in ((a, (7, 3), (7, 13)), (b, (13, 8), (3, 8))):
         grid = np.array(found.grid)

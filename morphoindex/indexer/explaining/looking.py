@@ -289,9 +289,7 @@ class Look:
             picture = np.asarray(_fitted(one.picture, _TILE))
             laid = on_photograph(values if two else np.clip(values, 0, 1), one.place, picture.shape[:2])
             tiles.append(Tile(_fitted(one.picture, _TILE), self._caption(one) if two else "the photograph"))
-            said = f"covering one part takes off up to {weighed.drop:.2f}"
-            said += f", adds up to {weighed.gain:.2f}" if two and weighed.gain >= 0.005 else ""
-            overlays.append(Tile(drawing.overlay(picture, laid, two), said))
+            overlays.append(Tile(drawing.overlay(picture, laid, two), _in_words(weighed)))
         if not two:
             title = f"{self._shown[0].name} through {self.info.name}"
             return drawing.sheet(title, [*tiles, *overlays], 2, Legend("matters not", "most"))
@@ -332,6 +330,12 @@ def _weigh(one: _Shown, values: NDArray[np.float32], drops: Drops) -> Weighed:
         one.asked, to_text(one.path), width, height, *_within(x, y, one.place), round(max(most, 0.0), 4),
         round(max(least, 0.0), 4), round(area_of_half(values), 4), _grid(values, one.place),
     )  # fmt: skip
+
+
+def _in_words(one: Weighed) -> str:
+    """What is said below an overlay, in as many decimals as it takes: `takes off up to 0.0042, adds up to 0.12`."""
+    adds = f", adds up to {one.gain:.2g}" if one.gain else ""
+    return f"covering a part takes off up to {one.drop:.2g}{adds}"
 
 
 def _within(x: float, y: float, place: Placement) -> tuple[int, int]:
