@@ -26,6 +26,7 @@ from morphoindex.indexer.files.table_files import MOST_CHARACTERS
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.photographs.discovery import Found, discover
 from morphoindex.indexer.reports.maps import _groups
+from morphoindex.indexer.reports.sheet_drawing import captions
 from morphoindex.indexer.reports.sheets import _shown, outliers
 
 KINDS, EACH = 4, 6
@@ -368,11 +369,12 @@ def test_what_is_in_no_cluster_has_a_sheet_the_farthest_first(index: morphoindex
         middles[cluster] = mean / np.linalg.norm(mean)
     assert len(middles) == len(clusters)
     assert none.distances[0] > none.distances[1]
-    for member, distance, nearest in zip(none.members, none.distances, none.nearest, strict=True):
+    likely = {one.id: (one.cluster, one.probability) for one in index.clusters.suggest(least=0).suggestions}
+    assert likely
+    for member, distance, suggested in zip(none.members, none.distances, none.suggested, strict=True):
         vector = loaded.matrix[loaded.specimens.index(member)]
-        found = {cluster: 1 - float(vector @ middle) for cluster, middle in middles.items()}
-        assert min(found, key=lambda cluster: found[cluster]) == nearest
-        assert distance == pytest.approx(found[nearest], abs=1e-5)
+        assert distance == pytest.approx(min(1 - float(vector @ middle) for middle in middles.values()), abs=1e-5)
+        assert suggested == likely.get(member.id)
     written = index.report_sheets(tmp_path / "one", ["not-clustered"], most=1)
     assert (written.files, written.clusters) == (1, 0)
     assert written.remarks == (
@@ -381,6 +383,16 @@ def test_what_is_in_no_cluster_has_a_sheet_the_farthest_first(index: morphoindex
     index.cluster(-1.0)
     with pytest.raises(UsageError, match="every specimen is in a cluster"):
         index.report_sheets(tmp_path / "two", ["not-clustered"])
+
+
+def test_a_caption_leaves_out_what_all_names_of_a_sheet_share() -> None:
+    assert captions(["a.png", "b.png"]) == ["a.png", "b.png"]
+    end = "_UUID_ChangeThisTEMPORARY.png"
+    cut = captions([f"crop_2023090800{n}{end}" for n in ("0619-00_8", "0621-00_4")])
+    assert cut == ["…23090800" + n + "…" for n in ("0619-00_8", "0621-00_4")]
+    assert captions([f"crop{n}{end}" for n in ("", "_1")]) == ["crop_…", "crop_1_…"]
+    assert captions([f"crop_2023{end}"] * 2) == [f"crop_2023{end}"] * 2
+    assert captions(["a.png", f"crop_2023{end}"]) == ["a…", "crop_2023_UUID_ChangeThisTEMPORARY…"]
 
 
 def test_an_outlier_lies_far_from_the_middle_for_its_cluster() -> None:

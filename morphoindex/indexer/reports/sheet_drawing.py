@@ -100,6 +100,32 @@ def _place(sheet: Image.Image, pen: ImageDraw.ImageDraw, x: int, y: int, tile: T
         pen.text((x, y + TILE + 5 + number * 15), clip(line, font, TILE), colour, font)
 
 
+def captions(names: Sequence[str]) -> list[str]:
+    """Names as they are told below pictures: where one is too long, what all share at both ends is left out of all.
+
+    As much of the beginning stays as there is room for: `crop_0417_ID_unknown.png`, `crop_0533_ID_unknown.png` ->
+    `…p_0417…`, `…p_0533…`.
+    """
+    font = _font(_TEXT)
+    if len(set(names)) < 2 or all(font.getlength(name) <= TILE for name in names):
+        return list(names)
+    head = _alike(names)
+    tail = _alike([name[head:][::-1] for name in names])
+
+    def cut(head: int) -> list[str]:
+        return [("…" if head else "") + name[head : len(name) - tail] + ("…" if tail else "") for name in names]
+
+    while head and all(font.getlength(name) <= TILE for name in cut(head - 1)):
+        head -= 1
+    return cut(head)
+
+
+def _alike(texts: Sequence[str]) -> int:
+    """How many characters all texts begin with: `["abc", "abd"]` -> 2."""
+    first, last = min(texts), max(texts)
+    return next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+
+
 def thumbnail(pixels: Pixels) -> Pixels:
     """A picture as large as a place on a sheet takes: uint8 [h, w, 3], its longer side TILE."""
     image = Image.fromarray(pixels)

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.errors import UsageError
+from morphoindex.indexer.clusters.suggesting import suggested
 from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.descriptions.labels import telling
 from morphoindex.indexer.files.provenance import write_provenance
@@ -32,6 +33,7 @@ from morphoindex.indexer.reports.sheet_drawing import (
     TILE,
     Strip,
     Tile,
+    captions,
     draw_strips,
     draw_tiles,
     thumbnail,
@@ -57,7 +59,8 @@ _ROUNDING = 1e-6  # of a distance: copies of one picture are no outliers
 class _Shown:
     """A cluster: its members that are shown, nearest to the middle first, with their distances and whether outliers.
 
-    Or what is in none, farthest first, each with the cluster that is `nearest` to it; the id is empty then.
+    Or what is in none, farthest from every cluster first, each with the cluster that is `suggested` for it and how
+    likely that is, None where no neighbour leads to any; the id is empty then.
     """
 
     id: str
@@ -67,7 +70,7 @@ class _Shown:
     members: tuple[Specimen, ...]
     distances: tuple[float, ...]
     outliers: tuple[bool, ...]
-    nearest: tuple[str, ...] = ()
+    suggested: tuple[tuple[str, float] | None, ...] = ()
 
     @property
     def title(self) -> str:
@@ -78,7 +81,10 @@ class _Shown:
         """What is said of the distances below the pictures."""
         if self.id:
             return "below each picture its cosine distance to the middle of the cluster"
-        return "below each picture its cosine distance to the middle of the cluster that is nearest; the farthest first"
+        return (
+            "below each picture its cosine distance to the nearest middle of a cluster, the farthest first; "
+            "then where it may belong, and how likely that is"
+        )
 
     def files(self) -> list[str]:
         """Names of its sheets: `C0003.jpg`, or `C0003-1.jpg`, `C0003-2.jpg`."""
@@ -137,7 +143,7 @@ def _shown(index: Host, only: Sequence[str], most: int) -> list[_Shown]:
         if not only or cluster in only
     ]
     if none and (not only or NOT_CLUSTERED in only):
-        found.append(_unclustered(loaded, none, [rows[cluster] for cluster in order], most))
+        found.append(_unclustered(loaded, none, [rows[cluster] for cluster in order], suggested(index), most))
     if not found:
         raise UsageError("every specimen is in a cluster, so there is no sheet of what is in none")
     return found
@@ -155,21 +161,26 @@ def _cluster(loaded: Vectors, rows: Sequence[int], name: str | None, column: str
     )  # fmt: skip
 
 
-def _unclustered(loaded: Vectors, rows: Sequence[int], clusters: Sequence[Sequence[int]], most: int) -> _Shown:
+def _unclustered(
+    loaded: Vectors,
+    rows: Sequence[int],
+    clusters: Sequence[Sequence[int]],
+    likely: Mapping[str, tuple[str, float]],
+    most: int,
+) -> _Shown:
     """What is in no cluster, those first that are farthest from the middle of every cluster."""
     middles = np.stack([loaded.matrix[members].sum(axis=0, dtype=np.float64) for members in clusters])
     middles /= np.maximum(np.linalg.norm(middles, axis=1, keepdims=True), 1e-9)
-    distance, nearest = np.empty(len(rows)), np.empty(len(rows), np.int64)
+    distance = np.empty(len(rows))
     for start in range(0, len(rows), _BLOCK):
         part = slice(start, start + _BLOCK)
         similarity = loaded.matrix[rows[part]].astype(np.float64) @ middles.T
-        nearest[part] = similarity.argmax(axis=1)
         distance[part] = 1 - similarity.max(axis=1).clip(-1, 1)
     kept = np.argsort(-distance, kind="stable")[:most]
-    ids = [loaded.specimens[members[0]].cluster or "" for members in clusters]
+    members = tuple(loaded.specimens[rows[i]] for i in kept.tolist())
     return _Shown(
-        "", None, len(rows), "", tuple(loaded.specimens[rows[i]] for i in kept.tolist()),
-        tuple(distance[kept].tolist()), (False,) * len(kept), tuple(ids[i] for i in nearest[kept].tolist()),
+        "", None, len(rows), "", members, tuple(distance[kept].tolist()), (False,) * len(kept),
+        tuple(likely.get(member.id) for member in members),
     )  # fmt: skip
 
 
@@ -249,19 +260,26 @@ def _heading(page: int, end: int, last: _Shown) -> str:
 def _tiles(
     index: Host, one: _Shown, read: Iterator[NDArray[np.uint8] | Refusal]
 ) -> Iterator[tuple[Tile, Refusal | None, Specimen]]:
-    notes = [f"  to {name}" for name in one.nearest] or ["  outlier" if far else "" for far in one.outliers]
-    for member, distance, far, note, pixels in zip(one.members, one.distances, one.outliers, notes, read, strict=True):
+    notes = ["  outlier" if far else "" for far in one.outliers]
+    if not one.id:
+        notes = [f"  {likely[0]} {likely[1]:.0%}" if likely else "" for likely in one.suggested]
+    paths = [place(index.roots, member) for member in one.members]
+    names = captions([os.path.basename(p) if p else member.id for p, member in zip(paths, one.members, strict=True)])
+    for member, name, distance, far, note, pixels in zip(
+        one.members, names, one.distances, one.outliers, notes, read, strict=True
+    ):
         refused = pixels if isinstance(pixels, Refusal) else None
-        path = place(index.roots, member)
-        lines = (os.path.basename(path) if path else member.id, f"{distance:.3f}{note}")
-        yield Tile(refused.reason if refused else pixels, lines, far), refused, member  # type: ignore[arg-type]
+        lines = (name, f"{distance:.3f}{note}")
+        yield Tile(refused.reason if refused else pixels, lines, far), refused, member
 
 
 def _draw_cluster(out: Path, one: _Shown, tiles: Sequence[Tile]) -> None:
     files = one.files()
     far = sum(one.outliers)
     part = f"{len(one.members):,} of " if len(one.members) < one.size else ""
-    words = [part + count(one.size, "specimen"), one.label, count(far, "outlier") if one.id else "", one.told]
+    judged = one.id and one.size >= _FEWEST
+    told_of = (count(far, "outlier") if far else "no outlier") if judged else ""
+    words = [part + count(one.size, "specimen"), one.label, told_of, one.told]
     for page, file in enumerate(files):
         sheet = f", sheet {page + 1} of {len(files)}" if len(files) > 1 else ""
         some = tiles[page * PER_PAGE : (page + 1) * PER_PAGE]
@@ -295,8 +313,8 @@ def _remarks(shown: Sequence[_Shown], overviews: Sequence[str]) -> tuple[str, ..
         )
     if cut:
         remarks.append(
-            f"of {len(cut):,} clusters with more than {len(cut[0].members):,} members those nearest to the middle and "
-            "the outliers are shown: --most N for more"
+            f"of {count(len(cut), 'cluster')} with more than {len(cut[0].members):,} members those nearest to the "
+            "middle and the outliers are shown: --most N for more"
         )
     if none:
         remarks.append(
