@@ -31,6 +31,7 @@ from morphoindex.indexer.intake import ingest
 from morphoindex.indexer.interrupts import uninterrupted
 from morphoindex.indexer.output_folder import OUTPUT
 from morphoindex.indexer.photographs.discovery import Found, discover
+from morphoindex.indexer.photographs.passed_over import in_words
 
 Ledger = dict[str, tuple[str, str | None, str | None]]
 
@@ -757,3 +758,17 @@ def test_folders_of_an_output_below_what_was_given_are_passed_over(tmp_path: Pat
     assert found("a/*") == (["a/x.png"], ["a/sub"])
     (tmp_path / "list.txt").write_text("a/sub/x.png\n")
     assert found("list.txt") == (["a/sub/x.png"], [])
+
+
+def test_camera_raw_files_are_passed_over_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "c.dng").mkdir()
+    for name in ("a.CR2", "b.nef", "c.dng/d.Arw", "e.txt"):
+        (tmp_path / name).touch()
+    for place, raw in ((tmp_path, 3), (tmp_path / "*", 3), (tmp_path / "*.nef", 1)):
+        passed: set[str] = set()
+        assert not [one for one in discover([str(place)], passed=passed) if isinstance(one, Found)]
+        (words,) = in_words(passed)
+        were = (
+            "3 camera raw files were passed over: export them" if raw > 1 else "1 camera raw file was passed over: exp"
+        )
+        assert words.startswith(were)

@@ -104,6 +104,9 @@ def add(
     """Take photographs in: files, folders, globs, and .txt lists of paths.
 
     Files that are known and unchanged are skipped without reading them, so the same command can be repeated any time.
+
+    Of folders the files with the suffix of an image are taken: JPEG, PNG, TIFF, WebP, HEIC, AVIF, BMP and GIF. Raw
+    files of cameras (CR2, NEF, ARW, DNG, …) are passed over: export them as TIFF or JPEG.
     """
     import os
 

@@ -67,10 +67,13 @@ def preprocess(
 
 def _remark(shared: Shared, result: PreprocessResult, labels: str | None) -> None:
     from morphoindex.cli import render
+    from morphoindex.indexer.photographs.passed_over import raw_in_words
 
     if result.passed_over:
         folders = render.count(result.passed_over, "folder")
         shared.remark(f"{folders} passed over: their pictures were made by morphoindex of photographs elsewhere")
+    if result.camera_raw:
+        shared.remark(raw_in_words(result.camera_raw))
     if result.gone:
         shared.remark(f"{render.count(result.gone, 'picture')} of photographs that are gone: kept, and in the tables")
     if result.labels_unused:

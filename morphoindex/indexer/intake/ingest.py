@@ -260,8 +260,8 @@ class Ingest:
                     self.counts.gone += sum(map(len, gone.values()))
 
     def _say_what_was_passed(self) -> None:
-        for folder in sorted(self._passed):
-            self._say(passed_over.in_words(folder))
+        for words in passed_over.in_words(self._passed):
+            self._say(words)
 
     def _went_through(self, path: str) -> bool:
         """Whether the path is a folder or list that this run has gone through, or lies in one."""

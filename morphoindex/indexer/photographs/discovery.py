@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from morphoindex.indexer.output_folder import OUTPUT, PROVENANCE, provenance_name
 from morphoindex.indexer.photographs.images import SUFFIXES
 
+_RAW = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef"}
+    | {".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"}
+)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -52,7 +57,8 @@ def discover(
     Args:
         inputs: paths of files, folders and lists, or globs (`**` crosses folders).
         walked: takes up the absolute paths of the folders and lists that were gone through.
-        passed: takes up those of the folders that were passed over because of `OUTPUT`.
+        passed: takes up those of the folders that were passed over because of `OUTPUT`, and of files that have the
+            suffix of a camera's raw format, which are no images yet.
     """
     walked = set() if walked is None else walked
     passed = set() if passed is None else passed
@@ -97,8 +103,8 @@ def _matching(pattern: str, walked: set[str], passed: set[str]) -> Iterator[Foun
             folders.add(match.rstrip(os.sep))
             walked.add(os.path.realpath(match))
             yield from _walk(os.path.realpath(match), under, passed)
-        elif _is_candidate(os.path.basename(match)) and not _is_told_of(match):
-            yield _stat(_absolute(match), under)
+        elif not _is_told_of(match):
+            yield from _file(_absolute(match), under, passed)
 
 
 def _steady(pattern: str) -> list[str]:
@@ -213,8 +219,8 @@ def _walk(top: str, given: str, passed: set[str]) -> Iterator[Found | Unusable]:
             trouble = enter(entry.path)
             if trouble:
                 yield trouble
-        elif _is_candidate(entry.name):
-            yield _stat(entry.path, given)
+        else:
+            yield from _file(entry.path, given, passed)
 
 
 def _entries(folder: str, passed: set[str] | None) -> list[os.DirEntry[str]]:
@@ -247,6 +253,19 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_candidate(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+
+
+def _file(path: str, given: str, passed: set[str]) -> Iterator[Found | Unusable]:
+    """A file of a folder, unless its suffix is not that of an image."""
+    if _is_candidate(os.path.basename(path)):
+        yield _stat(path, given)
+    elif is_raw(path):
+        passed.add(path)
+
+
+def is_raw(path: str) -> bool:
+    """Whether a file has the suffix of the raw format of a camera: not developed yet, and read by nothing here."""
+    return os.path.splitext(path)[1].lower() in _RAW and not os.path.isdir(path)
 
 
 def _stat(path: str, given: str) -> Found | Unusable:

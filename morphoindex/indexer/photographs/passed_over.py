@@ -1,23 +1,36 @@
-"""Folders that an `add` passes over, as their pictures are made of others; and pictures in them that are not."""
+"""What an `add` passes over: folders, as their pictures are made of others, and what in them is not; raw files."""
 
 from __future__ import annotations
 
 import csv
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from morphoindex.indexer.paths import to_text
-from morphoindex.indexer.photographs.discovery import Found, discover
+from morphoindex.indexer.photographs.discovery import Found, discover, is_raw
 from morphoindex.indexer.words import count
 
 _TABLES = ("manifest.csv", "duplicates.csv")  # of what a command put into a folder
 _COLUMNS = ("file", "path")  # of the names there
 
 
-def in_words(folder: str) -> str:
-    """What is said of a folder that was passed over."""
+def in_words(passed: Collection[str]) -> Iterator[str]:
+    """What is said of paths that `discover` passed over: a line for each folder, and one for camera raw files."""
+    raw = {path for path in passed if is_raw(path)}
+    yield from (_of_folder(folder) for folder in sorted(set(passed) - raw))
+    if raw:
+        yield raw_in_words(len(raw))
+
+
+def raw_in_words(number: int) -> str:
+    """What is said of so many camera raw files."""
+    were = count(number, "camera raw file was", "camera raw files were")
+    return f"{were} passed over: export {'it' if number == 1 else 'them'} as TIFF or JPEG"
+
+
+def _of_folder(folder: str) -> str:
     said = f"passed over {to_text(folder)}: its pictures are made of others; named itself it is taken in"
     left = others(folder)
     if not left:

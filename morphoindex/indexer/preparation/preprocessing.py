@@ -30,7 +30,7 @@ from morphoindex.indexer.files.replacing import clear_leftovers, replacing
 from morphoindex.indexer.files.table_files import Kind, Sheet, write_table
 from morphoindex.indexer.output_folder import PROVENANCE
 from morphoindex.indexer.paths import from_text, to_text
-from morphoindex.indexer.photographs.discovery import Found, discover
+from morphoindex.indexer.photographs.discovery import Found, discover, is_raw
 from morphoindex.indexer.photographs.images import Fit, decode
 from morphoindex.indexer.photographs.images import fit as fit_to
 from morphoindex.indexer.preparation.picture_names import FOLDER_AND_STEM, Source, checked, names_for, wish
@@ -118,6 +118,7 @@ def preprocess(
     see_folder(folder, mark, force)
     passed: set[str] = set()
     files, refused = _photographs(top, passed)
+    raws = sum(map(is_raw, passed))
     prepared = PreparedFolder(folder, mark)
     tasks = _plan(files, top, labels_of, recipe, prepared)
     waiting = [task for task in tasks if not _done(task, prepared)]
@@ -143,7 +144,8 @@ def preprocess(
         labels=summed.labels,
         unlabelled=summed.unlabelled,
         labels_unused=labels_of.unused(),
-        passed_over=len(passed),
+        passed_over=len(passed) - raws,
+        camera_raw=raws,
         names={to_text(task.source.below): task.path for task in written[:_NAMED]},
         files=summed.files,
         seconds=round(seconds, 3),

@@ -20,6 +20,7 @@ class PreprocessResult:
         labels: label column → distinct values; unlabelled: pictures without any label.
         labels_unused: rows of a table of labels, or patterns, that met no photograph.
         passed_over: folders below the raw folder that hold pictures made of others.
+        camera_raw: files below it that look like raw photographs, which are not read.
         names: photograph → its picture below the folder, of the first few of those written.
         files: the tables and the log, by name.
         seconds, images_per_second: of this run.
@@ -35,6 +36,7 @@ class PreprocessResult:
     unlabelled: int
     labels_unused: int
     passed_over: int
+    camera_raw: int
     names: Mapping[str, str]
     files: tuple[str, ...]
     seconds: float
