@@ -175,7 +175,7 @@ def test_capture_times_are_in_the_exif_of_every_jpeg(collection: Collection, lab
             exif = image.getexif()
             written = datetime.strptime(exif.get_ifd(EXIF_IFD)[EXIF_TIME], "%Y:%m:%d %H:%M:%S")
             assert written == datetime.fromisoformat(row["captured"])
-            assert f"{exif[0x010F]} {exif[0x0110]}" == row["camera"]
+            assert f"{exif[0x010F]} {exif[0x0110]}" == row["device"]
             assert written.strftime("%Y%m%d_%H%M%S") in row["path"]
             seen += 1
     assert seen > len(labels) // 2

@@ -18,7 +18,6 @@ from tiny_encoder import write_encoder
 import morphoindex
 from morphoindex.errors import UsageError
 from morphoindex.indexer.descriptions.labels import labeller
-from morphoindex.indexer.tables.views import label_columns
 
 
 @pytest.fixture
@@ -282,8 +281,11 @@ def test_labels_of_a_folder_with_a_name_that_is_no_unicode(index: morphoindex.In
 
 COLUMNS = {
     "width": "broad", "time": "noon", "species": "Apis", "No. of segments": "7", "a.b.c": "dots", "it's": "quoted",
-    "🪲": "beetle", "path": None, "id": "42", "cluster": "none", "Größe (mm)": "3", "label_width": "odd", "SELECT": "1",
+    "🪲": "beetle", "path": None, "id": "42", "cluster": "none", "Größe (mm)": "3", "label_label_x": "odd",
+    "SELECT": "1", "Duplicate_of": "no", "pca_1": "0.5",
 }  # fmt: skip
+OWN = ("width", "time", "id", "cluster", "Duplicate_of", "pca_1")
+"""Those of them that the index has itself."""
 
 
 def test_columns_of_any_name(index: morphoindex.Index, photos: Path, tmp_path: Path) -> None:
@@ -291,9 +293,10 @@ def test_columns_of_any_name(index: morphoindex.Index, photos: Path, tmp_path: P
     table = photos / "labels.csv"
     table.write_text(f"path,{','.join(columns)}\nkind0/0.png,{','.join(columns.values())}\n", "utf-8")
     index.add(photos, labels=str(table))
+    columns = {f"label_{name}" if name in OWN else name: value for name, value in columns.items()}
     assert labels_by_path(index, photos)["kind0/0.png"] == columns
-    for label, value in columns.items():
-        name = label_columns(index.status().labels)[label]
+    assert set(index.status().labels) == set(columns)
+    for name, value in columns.items():
         found = index.search(str(photos / "kind1" / "0.png"), 30, where=f'"{name}" = "{value}"')
         assert [hit.labels for hit in found.hits] == [columns], name
         assert len(index.search(str(photos / "kind1" / "0.png"), 30, where=f'"{name}" is missing').hits) == 23, name
@@ -306,8 +309,24 @@ def test_columns_of_any_name(index: morphoindex.Index, photos: Path, tmp_path: P
     labelled = [row for row in rows if row["species"] == "Apis"]
     assert len(rows) == 24
     assert len(labelled) == 1
-    assert set(columns.values()) <= set(labelled[0].values())
+    assert columns.items() <= labelled[0].items()
+    index.add(photos, labels=str(table))
+    index.report("assignments", "csv", tmp_path / "out.csv")
+    assert index.add(photos, labels=str(tmp_path / "out.csv")).labels == index.add(photos, labels=str(table)).labels
+    assert set(index.status().labels) == set(columns)
     assert index.check().clean
+
+
+def test_columns_with_names_of_the_index_are_told(cli: Cli, photos: Path) -> None:
+    (photos / "labels.csv").write_text("path,cluster,label_Cluster\nkind0/0.png,A,B\n")
+    said = cli("add", "photos", "--labels", "photos/labels.csv", code=2).stderr
+    assert "the label columns cluster and label_Cluster would both be label_cluster here: rename one" in said
+    (photos / "labels.csv").write_text("path,cluster\nkind0/0.png,A\n")
+    done = cli("add", "photos", "--labels", "photos/labels.csv")
+    assert "the label column cluster is called label_cluster here: the index has a column of that name" in done.stderr
+    assert "new to the index: label_cluster." in done.stdout
+    assert cli.json("status")["labels"] == ["label_cluster"]
+    assert cli.json("sample", "-n", "2", "--by", "cluster")["by"] == "label_cluster"
 
 
 def test_case_does_not_count_in_names_of_columns(index: morphoindex.Index, photos: Path) -> None:

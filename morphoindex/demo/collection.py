@@ -158,7 +158,7 @@ def _write_planted(made: Collection, shots: Sequence[Shot], seed: int) -> None:
 def _write_labels(path: Path, shots: Sequence[Shot]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(("path", "order", "family", "species", "individual", "site", "captured", "camera", "kind"))
+        table.writerow(("path", "order", "family", "species", "individual", "site", "captured", "device", "kind"))
         for shot in shots:
             record, name = shot.species, f"{shot.species.folder}-{shot.individual + 1:03d}"
             when, camera = shot.captured.isoformat(), " ".join(shot.camera)

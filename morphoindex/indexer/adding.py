@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from morphoindex.errors import UsageError
 from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.descriptions.captures import Captures
-from morphoindex.indexer.descriptions.labels import labeller, spelled
+from morphoindex.indexer.descriptions.labels import called, labeller, spelled
 from morphoindex.indexer.descriptions.relabelling import Giving
 from morphoindex.indexer.encoding.reading import Reader
 from morphoindex.indexer.encoding.registry import EXTERNAL
@@ -74,11 +74,12 @@ def add(
 def add_embeddings(session: Session, embeddings: Embeddings, encoder: str) -> AddResult:
     """Take in vectors that were made elsewhere; see `Index.add_embeddings`."""
     start = time.perf_counter()
+    columns = dict.fromkeys(column for row in embeddings.labels for column in row)
+    _say_how_they_are_called(session, columns)
     entry = session.begin(EncoderEntry(encoder, EXTERNAL, embeddings.vectors.shape[1]), encoder)
     with session.working_with(entry):
         session.announce()
         giving = Giving(f"vectors of {entry.name}", session.labels)
-        _say_how_they_are_called(session, dict.fromkeys(column for row in embeddings.labels for column in row))
         added, known = add_external(session, embeddings, giving)
         _finish(session)
     refresh(session)
@@ -97,10 +98,19 @@ def _finish(session: Session) -> None:
 
 
 def _say_how_they_are_called(session: Session, columns: Iterable[str]) -> None:
+    """Say of label columns that the index calls them otherwise, and see that no two of them become one."""
+    names: dict[str, str] = {}
     for column in columns:
-        known = spelled(column, session.labels)
-        if known != column:
-            session.say(f"the label column {column} goes into {known}, which the index has")
+        name = called(column, session.labels)
+        twin = spelled(name, list(names))
+        if twin in names:
+            raise UsageError(f"the label columns {names[twin]} and {column} would both be {twin} here: rename one")
+        names[name] = column
+    for name, column in names.items():
+        if name == spelled(column, session.labels) != column:
+            session.say(f"the label column {column} goes into {name}, which the index has")
+        elif name != column:
+            session.say(f"the label column {column} is called {name} here: the index has a column of that name itself")
 
 
 def _say_what_they_lack(session: Session) -> None:

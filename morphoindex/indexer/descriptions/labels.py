@@ -15,6 +15,7 @@ from morphoindex.errors import UsageError
 from morphoindex.indexer.files.table_rows import TABLES, path_column, read_rows
 from morphoindex.indexer.paths import to_text
 from morphoindex.indexer.photographs.images import SUFFIXES
+from morphoindex.indexer.tables.views import COLUMNS
 
 FOLDER_LABEL = "species"
 RANKS = ("species", "genus", "family", "order")
@@ -26,6 +27,7 @@ ENCOUNTER = "encounter"
 """Another such column, where specimens have times."""
 DERIVED = re.compile(r"(pca|tsne|umap)_[12]|cluster_by_\w+|suggested(_probability)?", re.IGNORECASE)
 """Further ones, that a person may ask for: coordinates, clusters by other methods, and suggested ones."""
+_OWN = {*COLUMNS, *ASSIGNED}
 _TELLING = {CLUSTER_NAME, "verified", "probability"}  # beside `cluster`, what was left of `report assignments`
 _SHOWN = 2  # of the files that one name means
 _FIELD = re.compile(r"\{([^{}]*)\}")
@@ -96,6 +98,17 @@ def _usable(column: str, how: str) -> str:
 def spelled(column: str, known: Sequence[str]) -> str:
     """A label column as it is known already: `"Sex", ("species", "sex")` -> "sex"; as it is, where it is not known."""
     return column if column in known else _by_case(tuple(known)).get(column.casefold(), column)
+
+
+def called(column: str, known: Sequence[str]) -> str:
+    """What the index calls a label column: as `spelled`; a new one with a name of the index's own gets a prefix.
+
+    `"cluster", ("species",)` -> "label_cluster", as it is in SQL, in `--where` and in every report.
+    """
+    found = spelled(column, known)
+    if found in known or not (column.lower() in _OWN or DERIVED.fullmatch(column)):
+        return found
+    return spelled(f"label_{column}", known)
 
 
 @lru_cache(16)
@@ -281,7 +294,7 @@ def see_column(columns: Sequence[str], name: str) -> str:
     Raises:
         UsageError: there is none of that name.
     """
-    found = spelled(name, columns)
+    found = called(name, columns)
     if found not in columns:
         known = ", ".join(columns) or "none yet: `morphoindex add PHOTOS --labels …` gives them"
         raise UsageError(f"there is no label column {name!r}; there are {known}")

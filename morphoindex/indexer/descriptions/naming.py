@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoindex.errors import UsageError
-from morphoindex.indexer.descriptions.labels import CLUSTER_NAME, RANKS, spelled, telling
+from morphoindex.indexer.descriptions.labels import CLUSTER_NAME, RANKS, called, telling
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.selection.together import numbered, united
 from morphoindex.indexer.storage.filters import Compare, Filter, Missing, Not, Or
@@ -58,7 +58,7 @@ def label_named(labels: Sequence[str], name: str, others: Sequence[str] = (CLUST
         UsageError: there is none; `others` are told of as allowed, too.
     """
     in_sql = {column: label for label, column in label_columns(labels).items()}
-    found = spelled(name, labels) if spelled(name, labels) in labels else in_sql.get(name)
+    found = called(name, labels) if called(name, labels) in labels else in_sql.get(name)
     if found is None:
         known = ", ".join([*labels, *others])
         there = (

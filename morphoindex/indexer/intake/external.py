@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from morphoindex.errors import EmbeddingsInvalid
 from morphoindex.indexer.descriptions.captures import CENTRE, fields
-from morphoindex.indexer.descriptions.labels import RANKS, spelled, trouble_with
+from morphoindex.indexer.descriptions.labels import RANKS, called, spelled, trouble_with
 from morphoindex.indexer.descriptions.relabelling import Giving
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.interrupts import uninterrupted
@@ -196,7 +196,7 @@ def _specimen(index: Host, embeddings: Embeddings, row: int, now: str) -> Specim
     return Specimen(
         id=embeddings.ids[row],
         paths=records,
-        labels={spelled(column, index.labels): value for column, value in values.items() if column not in CAPTURE},
+        labels={called(column, index.labels): value for column, value in values.items() if column not in CAPTURE},
         capture={column: value for column, value in values.items() if column in CAPTURE},
         added=now,
     )
@@ -305,15 +305,15 @@ def _called_alike(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     names: dict[str, str] = {}
     for column in dict.fromkeys(column for row in rows for column in row if column not in CAPTURE):
         names.setdefault(column.casefold(), spelled(column, RANKS))
-    called = [{names.get(column.casefold(), column): value for column, value in row.items()} for row in rows]
-    for before, after in zip(rows, called, strict=True):
+    renamed = [{names.get(column.casefold(), column): value for column, value in row.items()} for row in rows]
+    for before, after in zip(rows, renamed, strict=True):
         if len(after) < len(before):
             twice = [column for column in before if column not in after]
             raise EmbeddingsInvalid(
                 f"two columns of the metadata are {names[twice[0].casefold()]}, since case does not count in the names "
                 "of labels: rename or leave out one of them"
             )
-    return called
+    return renamed
 
 
 def _missing(value: Any) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from morphoindex.indexer.descriptions.captures import Captures
-from morphoindex.indexer.descriptions.labels import Labeller, spelled
+from morphoindex.indexer.descriptions.labels import Labeller, called
 from morphoindex.indexer.descriptions.relabelling import Giving
 from morphoindex.indexer.encoding.reading import Candidate, Outcome, Reader, identify, in_order
 from morphoindex.indexer.host import Host
@@ -201,7 +201,7 @@ class Ingest:
     def _told(self, path: str) -> Told:
         """What was given for a path."""
         known = self._host.labels
-        labels = {spelled(c, known): value for c, value in self._labels(path).items()} if self._labels else {}
+        labels = {called(c, known): value for c, value in self._labels(path).items()} if self._labels else {}
         if not labels and self._labels:
             self._giving.miss(path)
         return Told(labels, self._captures(path) if self._captures else {})
