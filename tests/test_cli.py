@@ -288,8 +288,9 @@ def test_remove(tmp_path: Path) -> None:
         draw(tmp_path / f"{i}.png", i)
     cli("add", ".")
     some = cli.json("search", "0.png", "-k", "1")["hits"][0]["id"]
-    assert cli.json("remove", some[:8], "1.png", "--dry-run") == {"removed": 2, "paths": 0, "specimens": 1}
-    assert cli.json("remove", some[:8], "1.png") == {"removed": 2, "paths": 0, "specimens": 1}
+    told = {"removed": 2, "paths": 0, "specimens": 1, "labelled": 0}
+    assert cli.json("remove", some[:8], "1.png", "--dry-run") == told
+    assert cli.json("remove", some[:8], "1.png") == told
     assert (tmp_path / "1.png").is_file()
     assert cli.json("check")["clean"]
     assert "neither a specimen" in cli("remove", some, code=2).stderr
