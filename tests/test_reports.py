@@ -244,6 +244,7 @@ def test_a_map_is_a_picture_with_all_specimens(here: tiny.Cli) -> None:
         one.path for one in discover([str(here.folder)]) if isinstance(one, Found) and one.path.endswith("map.png")
     ] == []
     assert "map.png is there already: --out FILE names another" in here("report", "map", code=2).stderr
+    assert "there are family, species" in here("report", "map", "--by", "nothing", code=2).stderr
     shown = here("report", "map", "--by", "species", "--method", "pca", "--sample", "10", "--out", "s.png").stdout
     assert shown == "Wrote 10 specimens to s.png.\n"
 

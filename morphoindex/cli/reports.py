@@ -142,7 +142,7 @@ def species(shared: Shared, format_: str | None, out: Path | None, by: str | Non
 @_to_a_file(_FORMATS, "ingest.FORMAT here")
 @shared
 def ingest(shared: Shared, format_: str | None, out: Path | None) -> None:
-    """One row for every path ever seen: state, reason, size, time."""
+    """One row for every path seen: state, reason, size, time. Refusals go with `rebuild`, until the next `add`."""
     _table(shared, "ingest", format_, out)
 
 

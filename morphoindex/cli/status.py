@@ -22,6 +22,7 @@ def sql(shared: Shared, statement: str) -> None:
 
     \b
     morphoindex sql 'SELECT species, count(*) FROM specimens GROUP BY ALL'
+    morphoindex sql "SELECT path, cluster FROM specimens JOIN paths USING (id) WHERE state = 'present'"
     """
     from morphoindex.cli import render
 

@@ -41,10 +41,10 @@ def write_map(
         raise UsageError(f"sample {sample}: at least 1")
     if seed < 0:
         raise UsageError(f"seed {seed}: at least 0")
+    column = None if by in (CLUSTER, CLUSTER_NAME) else chosen_label(index, by)
     out = not_named(FILE) if out is None else out
     if out.suffix.lower() != ".png":
         raise UsageError(f"{out}: a map is written as png: end the name so")
-    column = None if by in (CLUSTER, CLUSTER_NAME) else chosen_label(index, by)
     loaded = index.collection.load()
     total = len(loaded.specimens)
     if not total:
