@@ -355,6 +355,7 @@ def test_encoder_list_and_show(here: Cli) -> None:
         (["add", "photos", "--max-megapixels", "0"], "above 0"),
         (["init"], "there is an index"),
         (["frobnicate"], "No such command"),
+        (["sampel"], "No such command 'sampel'. Did you mean sample? `morphoindex --help` lists the commands."),
         (["--index", "elsewhere", "status"], "no index at elsewhere"),
     ],
 )
