@@ -102,21 +102,25 @@ def _show_several(found: tuple[Identified, ...]) -> None:
     from morphoindex.cli import render
 
     judged = any(one.verdict for one in found)
+    ranked = any(map(_agreed, found))
     rows = [
         (
             *([one.verdict] if judged else []), _named(one), f"{one.share:.2f}",
-            f"{one.nearness:.3f}", one.ranks[0].value if one.ranks and one.verdict != "known" else "",
-            render.short(one.query),
+            f"{one.nearness:.3f}", *([_agreed(one)] if ranked else []), render.short(one.query),
         )
         for one in found[:_LISTED] if one.nearest
     ]  # fmt: skip
-    heads = (*(["verdict"] if judged else []), "name", "vote", "nearness", "agreed", "path")
+    heads = (*(["verdict"] if judged else []), "name", "vote", "nearness", *(["agreed"] if ranked else []), "path")
     render.table(heads, rows, right=("vote", "nearness"))
     if len(found) > _LISTED:
         render.line(f"… and {len(found) - _LISTED:,} more: --json has all.")
     if judged:
         counts = {v: sum(one.verdict == v for one in found) for v in ("known", "near", "novel")}
         render.line(", ".join(f"{number:,} {verdict}" for verdict, number in counts.items()) + ".")
+
+
+def _agreed(found: Identified) -> str:
+    return found.ranks[0].value if found.ranks and found.verdict != "known" else ""
 
 
 def _named(found: Identified) -> str:
