@@ -141,6 +141,7 @@ def test_an_undo_that_leaves_something_says_so(cli: tiny.Cli) -> None:
         (["show", "C0099"], "no cluster 'C0099': near it are C0003"),
         (["name", "C0099", "x"], "`morphoindex clusters list` shows those there are"),
         (["name", "C0001"], "Missing argument 'NAME'"),
+        (["name", "C0001", ""], "C0001 has no name that could be taken away"),
         (["name", "C0001", "c9"], "'c9' reads as the id of a cluster"),
         (["name", "C0001", "a\x1b[31mred"], "control characters such as '\\x1b'"),
         (["merge", "C0001"], "Missing argument 'OTHER...'"),

@@ -119,16 +119,17 @@ def test_a_name_is_one_line_of_text(index: Index) -> None:
 def test_what_changes_nothing_is_remarked_on(index: Index) -> None:
     held = ("nothing changes: that held already",)
     clusters = index.clusters
-    assert clusters.name("C0001", "").remarks == held
+    with pytest.raises(UsageError, match="C0001 has no name that could be taken away"):
+        clusters.name("C0001", "")
     assert clusters.apart("C0001", "C0002").remarks == ()
     assert clusters.apart("C0002", "C0001").remarks == held
     assert clusters.verify("C0003").remarks == ()
     assert clusters.verify(kind(2, 1, 2)).remarks == held
     assert clusters.verify(kind(2, 1) + kind(3, 1)).remarks == ()
     same = "nothing changes: the rest of what was decided comes to the same"
-    assert same in clusters.undo(5).remarks
-    assert same in clusters.undo(3).remarks
-    assert clusters.undo(2).remarks == ()
+    assert same in clusters.undo(4).remarks
+    assert same in clusters.undo(2).remarks
+    assert clusters.undo(1).remarks == ()
 
 
 def test_an_undo_says_what_a_cluster_is_called_then(index: Index) -> None:

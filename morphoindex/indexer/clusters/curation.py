@@ -130,11 +130,14 @@ class Clusters:
         """Give a cluster a name; an empty one takes its name away.
 
         Raises:
-            UsageError: there is no such cluster; or the name is too long, reads as an id, or holds what is no text.
+            UsageError: there is no such cluster, or it has no name to take away; or the name is too long, reads as an
+                id, or holds what is no text.
         """
         register = Register.of(self._index)
         words = _usable(name)
         named = register.find_present(cluster)
+        if not words and named not in register.history.rulings.names:
+            raise UsageError(f"{named} has no name that could be taken away: nothing was decided")
         same = [c for c, n in register.history.rulings.names.items() if n.casefold() == words.casefold() and c != named]
         remarks = (
             [f"{listed(same)} has that name, too; `morphoindex clusters merge {named} {same[0]}` makes them one"]
