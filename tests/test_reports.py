@@ -393,6 +393,7 @@ def test_a_caption_leaves_out_what_all_names_of_a_sheet_share() -> None:
     assert cut == ["…23090800" + n + "…" for n in ("0619-00_8", "0621-00_4")]
     assert captions([f"crop{n}{end}" for n in ("", "_1")]) == ["crop_…", "crop_1_…"]
     assert captions([f"crop_2023{end}"] * 2) == [f"crop_2023{end}"] * 2
+    assert captions([f"libellula{end}", f"lucanus{end}"]) == ["libellula…", "lucanus…"]
     assert captions(["a.png", f"crop_2023{end}"]) == ["a…", "crop_2023_UUID_ChangeThisTEMPORARY…"]
 
 

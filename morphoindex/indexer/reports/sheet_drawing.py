@@ -20,6 +20,7 @@ PER_PAGE = COLUMNS * ROWS
 _GAP, _CAPTION, _MARGIN, _HEAD = 10, 36, 24, 74
 _PAPER, _INK, _SMALL, _FAINT, _OUTLIER = (255, 255, 255), (40, 44, 52), (104, 110, 120), (232, 234, 238), (200, 32, 40)
 _TEXT, _TITLE = 12, 22
+_NOTHING = 3  # characters that are not worth leaving out: what says so takes as much room
 _LEFT = 270  # width of the words at the left of a row
 
 
@@ -109,7 +110,7 @@ def captions(names: Sequence[str]) -> list[str]:
     font = _font(_TEXT)
     if len(set(names)) < 2 or all(font.getlength(name) <= TILE for name in names):
         return list(names)
-    head = _alike(names)
+    head = _alike(names) if _alike(names) > _NOTHING else 0
     tail = _alike([name[head:][::-1] for name in names])
 
     def cut(head: int) -> list[str]:
