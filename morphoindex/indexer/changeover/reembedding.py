@@ -16,7 +16,7 @@ from morphoindex.errors import UsageError
 from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.encoding import registry
 from morphoindex.indexer.encoding.encoder import Encoder
-from morphoindex.indexer.encoding.reading import Candidate, Outcome, Reader, in_order
+from morphoindex.indexer.encoding.reading import Candidate, Outcome, Reader, in_order, in_portions
 from morphoindex.indexer.encoding.registry import Meant
 from morphoindex.indexer.interrupts import uninterrupted
 from morphoindex.indexer.paths import to_text
@@ -28,8 +28,6 @@ from morphoindex.indexer.specimen import FileRecord, Specimen
 from morphoindex.indexer.words import count
 
 _LOOK_UP = 2048  # specimens that are fetched at once
-_COMMIT = 512  # vectors written at once; what a kill can cost is at most this much work
-_COMMIT_SECONDS = 3.0  # with slow encoders, sooner
 NOWHERE = "none of its files is where it was"
 ELSEWHERE = "its vector was made elsewhere, and no photograph is known"
 
@@ -136,17 +134,11 @@ class _Work:
         self._session.say(f"encoder {self._meant.entry.name} on {encoder.place}, {workers} threads")
         reader = Reader(encoder, self._max_pixels)
         pool = ThreadPoolExecutor(workers, thread_name_prefix="reembed")
-        pending: list[Read] = []
-        committed = time.monotonic()
         try:
             bites = self._bites(lacking, encoder.batch)
-            for done in in_order(pool, lambda bite: _read(reader, bite), bites, workers * 3):
-                pending += done
-                if len(pending) >= _COMMIT or time.monotonic() - committed > _COMMIT_SECONDS:
-                    self._commit(pending)
-                    pending = []
-                    committed = time.monotonic()
-            self._commit(pending)
+            done = in_order(pool, lambda bite: _read(reader, bite), bites, workers * 3)
+            for portion in in_portions(done):
+                self._commit(portion)
         finally:
             pool.shutdown(cancel_futures=True)
         self._session.collection.store.optimize()

@@ -22,6 +22,8 @@ from morphoindex.indexer.encoding.encoder import Encoder
 from morphoindex.indexer.photographs.images import decode
 from morphoindex.indexer.specimen import Specimen, content_id
 
+_PORTION = 512  # files written at once; what a kill can cost is at most this much work
+_PORTION_SECONDS = 3.0  # with slow encoders, sooner
 Bite = TypeVar("Bite")
 Result = TypeVar("Result")
 MAX_BYTES = 2 << 30
@@ -200,6 +202,18 @@ def in_order(
             yield under_way.popleft().result()
     while under_way:
         yield under_way.popleft().result()
+
+
+def in_portions(lists: Iterable[list[Result]]) -> Iterator[list[Result]]:
+    """What comes in lists, gathered until it is worth writing; the last portion may be empty."""
+    gathered: list[Result] = []
+    since = time.monotonic()
+    for some in lists:
+        gathered += some
+        if len(gathered) >= _PORTION or time.monotonic() - since > _PORTION_SECONDS:
+            yield gathered
+            gathered, since = [], time.monotonic()
+    yield gathered
 
 
 def _without_vector(outcome: Outcome) -> Outcome:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from morphoindex.indexer.descriptions.captures import Captures
 from morphoindex.indexer.descriptions.labels import Labeller, called
 from morphoindex.indexer.descriptions.relabelling import Giving
-from morphoindex.indexer.encoding.reading import Candidate, Outcome, Reader, identify, in_order
+from morphoindex.indexer.encoding.reading import Candidate, Outcome, Reader, identify, in_order, in_portions
 from morphoindex.indexer.host import Host
 from morphoindex.indexer.intake.batch import Batch, Counts, Told, closed, described, now
 from morphoindex.indexer.interrupts import uninterrupted
@@ -20,8 +19,6 @@ from morphoindex.indexer.photographs import passed_over
 from morphoindex.indexer.photographs.discovery import Found, Unusable, discover
 
 _LOOK_UP = 4096  # files whose ledger entries are fetched at once
-_COMMIT = 512  # files written at once; what a kill can cost is at most this much work
-_COMMIT_SECONDS = 3.0  # with slow encoders, sooner
 
 
 class Ingest:
@@ -65,15 +62,8 @@ class Ingest:
         start = now()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="ingest")
         try:
-            pending: list[Outcome] = []
-            committed = time.monotonic()
-            for outcomes in self._ordered(pool, self._bites(inputs)):
-                pending += outcomes
-                if len(pending) >= _COMMIT or time.monotonic() - committed > _COMMIT_SECONDS:
-                    self._commit(pending)
-                    pending = []
-                    committed = time.monotonic()
-            self._commit(pending)
+            for outcomes in in_portions(self._ordered(pool, self._bites(inputs))):
+                self._commit(outcomes)
         finally:
             pool.shutdown(cancel_futures=True)
         with uninterrupted():
