@@ -167,7 +167,9 @@ class Ingest:
 
     def _foresee(self, candidates: Sequence[Candidate], known: set[str]) -> None:
         """Count what files would come to that were not yet read, and the labels that they would get."""
-        there = [identify(candidate) for candidate in candidates if known and self._may_be_known(candidate)]
+        sizes = [_size(candidate.path) for candidate in candidates]
+        alike = self._host.collection.catalog.sizes_there(filter(None, sizes)) if known else set()
+        there = [identify(one) for one, size in zip(candidates, sizes, strict=True) if size in alike]
         there = [outcome for outcome in there if outcome.id in known]
         Batch(self._host.collection, self._host.roots, self._told, self.counts, self._giving).settle(there)
         met = {outcome.candidate for outcome in there}
@@ -180,13 +182,6 @@ class Ingest:
             else:
                 labels = self._told(candidate.path).labels
                 self._giving.meet(candidate.path, None, labels, labels.keys(), candidate.path)
-
-    def _may_be_known(self, candidate: Candidate) -> bool:
-        try:
-            size = os.path.getsize(candidate.path)
-        except OSError:
-            return False
-        return bool(self._host.collection.catalog.same_size([size]))
 
     def _told(self, path: str) -> Told:
         """What was given for a path."""
@@ -259,6 +254,13 @@ class Ingest:
             if path == (path := os.path.dirname(path)):
                 return False
         return True
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return None
 
 
 def _is_gone(path: str) -> bool:

@@ -299,6 +299,11 @@ class Catalog:
         found = self.query("SELECT id FROM specimen WHERE bytes IN (SELECT unnest(?::BIGINT[]))", list(sizes))
         return {row[0] for row in found.rows}
 
+    def sizes_there(self, sizes: Iterable[int]) -> set[int]:
+        """Those of these sizes that files of specimens have."""
+        found = self.query("SELECT DISTINCT bytes FROM specimen WHERE bytes IN (SELECT unnest(?::BIGINT[]))", [*sizes])
+        return {row[0] for row in found.rows}
+
     def ledger(self, keys: Sequence[tuple[str, str]]) -> list[LedgerEntry | None]:
         """What is known of these paths, in their order."""
         found = self.query(
