@@ -24,19 +24,19 @@ def remove(index: Host, targets: Iterable[str], without_file: bool, dry_run: boo
             paths.setdefault(specimen, set()).add(key)
         if not found:
             ids.add(resolve(collection, index.roots, target))
-    specimens = collection.get([specimen for specimen in paths if specimen not in ids])
-    staying = []
-    for name, one in specimens.items():
-        kept = tuple(record for record in one.paths if record.key not in paths[name])
+    staying, leaving = [], []
+    for name, one in collection.get(sorted(ids | paths.keys())).items():
+        kept = () if name in ids else tuple(record for record in one.paths if record.key not in paths[name])
         if kept:
             staying.append(one.changed(paths=kept))
         else:
+            leaving.append(one)
             ids.add(name)
     forgotten = sum(len(paths[one.id]) for one in staying)
-    labelled = sum(bool(labels) for labels, _ in collection.catalog.descriptions(sorted(ids)).values())
+    labelled = sum(bool(one.labels) for one in leaving)
     if not dry_run:
         collection.change(staying)
-        append_removal(index.journal, collection.get(sorted(ids)).values())
+        append_removal(index.journal, leaving)
         collection.remove(sorted(ids))
     left = collection.catalog.specimens() - (len(ids) if dry_run else 0)
     return RemoveResult(len(ids), forgotten, left, labelled)
