@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from morphoindex.cli import embedding
-from morphoindex.cli.exporting import export, import_, join
+from morphoindex.cli.exporting import convert, export, import_, join
 from morphoindex.cli.options import Shared, shared
 from morphoindex.cli.training import distil, train
 
@@ -17,7 +17,7 @@ def encoder() -> None:
     """Encoders: the ONNX files that turn photographs into vectors."""
 
 
-for command in (export, import_, join, train, distil, embedding.compare, embedding.use, embedding.drop):
+for command in (export, import_, convert, join, train, distil, embedding.compare, embedding.use, embedding.drop):
     encoder.add_command(command)
 
 

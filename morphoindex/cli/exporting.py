@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ import click
 from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
+    from morphoindex.exporters.contract import EncoderRecord
     from morphoindex.exporters.joining import Joined
     from morphoindex.exporters.making import Made, Material
 
 FITS = ("squash", "crop", "letterbox")
+CALIBRATE = "At least 128 photographs: half calibrate int8, the rest check it."
 FILTERS = ("bilinear", "bicubic", "lanczos", "box", "nearest")
 
 
@@ -47,8 +50,7 @@ def _making(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--fit", type=click.Choice(FITS), help="How photographs are brought to its size."),
         click.option("--resampling", type=click.Choice(FILTERS), help="The filter they are resized with."),
         click.option("--precision", type=click.Choice(("fp32", "fp16", "int8")), default="fp32", show_default=True),
-        click.option("--calibrate", metavar="FOLDER", type=click.Path(path_type=Path),
-                     help="At least 128 photographs: half calibrate int8, the rest check it."),
+        click.option("--calibrate", metavar="FOLDER", type=click.Path(path_type=Path), help=CALIBRATE),
         click.option("--licence", default="unstated", show_default=True, help="Of the weights; kept in the file."),
         click.option("--training-data", default="unstated", show_default=True, help="Kept in the file."),
     )):  # fmt: skip
@@ -143,6 +145,30 @@ def import_(
 
 
 @click.command()
+@click.argument("encoder", metavar="ENCODER")
+@click.option("--precision", type=click.Choice(("fp16", "int8")), required=True)
+@click.option("--calibrate", metavar="FOLDER", type=click.Path(path_type=Path), help=CALIBRATE)
+@click.option("--to", metavar="FILE", help="The file to write. Default: NAME.onnx here.")
+@click.option("--name", help="What the encoder is called. Default: by what it is made of, and the precision.")
+@shared
+def convert(
+    shared: Shared, encoder: str, precision: Any, calibrate: Path | None, to: str | None, name: str | None
+) -> None:
+    """Make the same encoder in fewer bits: fp16 for graphics cards, int8 for processors.
+
+    Of an encoder file in fp32, one that you trained for example. It is another encoder then: an index never mixes the
+    two. Needs the extra `train`, of which only onnx is used.
+    """
+    with train_extra():
+        from morphoindex.exporters.converting import load_encoder
+        from morphoindex.indexer.encoding.registry import find_file
+
+        material, record = load_encoder(find_file(encoder, shared.index))
+        record = replace(record, name=name or f"{record.name}-{precision}")
+        _keep(shared, material, record, to, precision, calibrate)
+
+
+@click.command()
 @click.argument("encoders", nargs=-1, required=True, metavar="ENCODER…")
 @click.option("--mirror", is_flag=True, help="Look at each photograph from both sides: twice the time.")
 @click.option("--to", metavar="FILE", help="The file to write. Default: NAME.onnx here.")
@@ -177,8 +203,6 @@ def _make(
     precision: Any, calibrate: Path | None, licence: str, training_data: str,
 ) -> None:  # fmt: skip
     from morphoindex.exporters.contract import EncoderRecord
-    from morphoindex.exporters.judging import own_photographs
-    from morphoindex.exporters.making import make_encoder
 
     if fit or resampling:
         material = material.fitted_otherwise(fit, resampling)
@@ -186,8 +210,17 @@ def _make(
     # A path tells about the machine: of a file, the name is enough.
     origin = Path(source).name if Path(source).exists() else source
     record = EncoderRecord(name, origin, licence, training_data)
+    _keep(shared, material, record, to, precision, calibrate)
+
+
+def _keep(
+    shared: Shared, material: Material, record: EncoderRecord, to: str | None, precision: Any, calibrate: Path | None
+) -> None:
+    from morphoindex.exporters.judging import own_photographs
+    from morphoindex.exporters.making import make_encoder
+
     photographs = own_photographs(calibrate) if calibrate else None
-    made = make_encoder(material, record, Path(to or f"{name}.onnx"), precision, photographs)
+    made = make_encoder(material, record, Path(to or f"{record.name}.onnx"), precision, photographs)
     shared.answer(_as_dict(made), lambda: _render(made, material.origin))
 
 
@@ -199,8 +232,6 @@ def _name(source: str, side: int, precision: str) -> str:
 
 
 def _as_dict(made: Made | Joined) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {**asdict(made), "file": str(made.file)}
 
 

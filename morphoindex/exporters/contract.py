@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from morphoindex.errors import EncoderInvalid
-from morphoindex.exporters.preparation import Preparation
+from morphoindex.exporters.preparation import Preparation, Triple
+from morphoindex.indexer.photographs.images import Fit, Resampling
 
 CONTRACT = "1"
 LEAST_OPSET = 13
@@ -101,6 +103,42 @@ def wrap(network: FloatNetwork, preparation: Preparation, record: EncoderRecord)
     set_metadata(encoder, preparation.fit, preparation.resampling, record)
     _forget_origin(encoder)
     return checked(encoder, record.name)
+
+
+def unwrap(encoder: ModelProto) -> tuple[FloatNetwork, Preparation, EncoderRecord]:
+    """The inverse of `wrap`: what an encoder was made of.
+
+    Raises:
+        EncoderInvalid: `wrap` did not make it.
+    """
+    nodes, graph = list(encoder.graph.node), encoder.graph
+    before = list(itertools.takewhile(lambda node: not node.output[0].startswith(_NETWORK), nodes))
+    made_by = {name: node for node in nodes for name in node.output}
+    if len(before) == len(nodes) or "features" not in made_by:
+        raise EncoderInvalid("it was not made of one network")
+    source = nodes[len(before)].output[0]
+    sink = made_by[made_by["features"].input[0]].input[0]
+    typed = onnx.shape_inference.infer_shapes(encoder)  # so that values inside have a type
+    model = onnx.utils.Extractor(typed).extract_model([source], [sink])
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    height, width, dim = (side.dim_value for side in (*_sides(graph.input[0])[1:3], _sides(graph.output[0])[1]))
+    margin = int(constants["starts"][0]) if "starts" in constants else 0
+    mean, deviation = (
+        cast("Triple", tuple(np.broadcast_to(constants.get(name, plain).ravel(), 3).tolist()))
+        for name, plain in (("mean", np.zeros(1)), ("deviation", np.ones(1)))
+    )
+    stated = {entry.key.removeprefix("morphoindex."): entry.value for entry in encoder.metadata_props}
+    preparation = Preparation(
+        height - 2 * margin, width - 2 * margin, cast("Fit", stated["fit"]), cast("Resampling", stated["resampling"]),
+        margin, mean, deviation,
+    )  # fmt: skip
+    channels_last = all(node.op_type != "Transpose" for node in before)
+    record = EncoderRecord(**{field.name: stated[field.name] for field in fields(EncoderRecord)})
+    return FloatNetwork(model, source, sink, dim, channels_last), preparation, record
+
+
+def _sides(value: ValueInfoProto) -> Any:
+    return value.type.tensor_type.shape.dim
 
 
 def checked(encoder: ModelProto, name: str) -> ModelProto:
