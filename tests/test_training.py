@@ -303,7 +303,7 @@ def test_no_individual_and_no_picture_is_on_two_sides(trained_classifier: Traine
 
 
 def test_copies_are_one_group_whatever_was_done_to_them(collection: Collection) -> None:
-    read = pictures.read_pictures([str(collection.folder)], 32)
+    read = pictures.read_pictures([str(collection.folder)], pictures.squashed(32))
     groups = dict(zip(read.paths, splitting.groups_of(read).tolist(), strict=True))
     copies = [*collection.copies, *collection.reencoded]
     assert len(copies) > 8

@@ -113,7 +113,7 @@ def test_photographs_without_a_label_are_listed_and_left_out(few: Path) -> None:
     (few / "labels.csv").write_text(
         "path,species,family\na/0.png,A,F\na/1.png,,F\na/2.png,,\nb/0.png,B,G\nb/1.png,B,G\n", encoding="utf-8"
     )
-    read = pictures.read_pictures([str(few / "a"), str(few / "b")], 32)
+    read = pictures.read_pictures([str(few / "a"), str(few / "b")], pictures.squashed(32))
     names, _ = naming.read_names(read, str(few / "labels.csv"))
     kept, names, rows = naming.without_nameless(read, names)
     assert [Path(path).relative_to(few).as_posix() for path in kept.paths] == [

@@ -15,7 +15,7 @@ from morphoindex.cli.options import Shared, shared
 
 if TYPE_CHECKING:
     from morphoindex.exporters.contract import EncoderRecord
-    from morphoindex.exporters.joining import Joined
+    from morphoindex.exporters.keeping import Kept
     from morphoindex.exporters.making import Made, Material
 
 FITS = ("squash", "crop", "letterbox")
@@ -231,7 +231,7 @@ def _name(source: str, side: int, precision: str) -> str:
     return f"{plain}-{side}" + ("" if precision == "fp32" else f"-{precision}")
 
 
-def _as_dict(made: Made | Joined) -> dict[str, Any]:
+def _as_dict(made: Made | Kept) -> dict[str, Any]:
     return {**asdict(made), "file": str(made.file)}
 
 

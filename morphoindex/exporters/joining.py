@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +10,16 @@ import onnx
 import onnx.inliner
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from morphoindex.errors import EncoderInvalid, ParityError, UsageError
-from morphoindex.exporters.conformance import findings
+from morphoindex.errors import EncoderInvalid, UsageError
 from morphoindex.exporters.contract import (
     UNIT_CONSTANTS,
     EncoderRecord,
     checked,
-    serialised,
     set_metadata,
     to_unit_length,
 )
-from morphoindex.exporters.judging import Floats, Pixels, cosines, drawn_photographs, in_batches, unit
-from morphoindex.exporters.precision import LEAST_COSINE
+from morphoindex.exporters.judging import Floats, Pixels, in_batches, unit
+from morphoindex.exporters.keeping import Kept, keep
 from morphoindex.indexer.encoding.encoder import Encoder, EncoderInfo
 
 _BOTH = "both"  # pictures, and their mirror images after them
@@ -32,25 +28,7 @@ _BACKWARDS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Joined:
-    """An encoder file made of others.
-
-    Attributes:
-        file: its path; bytes: its size.
-        encoder: what it says of itself.
-        images: so many were compared.
-        least_cosine: between the file's embedding and what its parts give, put together outside of it.
-    """
-
-    file: Path
-    bytes: int
-    encoder: EncoderInfo
-    images: int
-    least_cosine: float
-
-
-def join(files: Sequence[Path], path: Path, name: str, mirror: bool = False) -> Joined:
+def join(files: Sequence[Path], path: Path, name: str, mirror: bool = False) -> Kept:
     """Write an encoder whose vectors are those of others side by side, each for an equal share of the cosine.
 
     Args:
@@ -77,28 +55,11 @@ def join(files: Sequence[Path], path: Path, name: str, mirror: bool = False) -> 
                 "other is, with --size, --fit and --resampling"
             )
     model = _model(files, [part.info for part in parts], name, mirror)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".morphoindex-", dir=path.parent) as place:
-            trial = Path(place) / "joined.onnx"
-            trial.write_bytes(serialised(model))
-            made = _checked(Encoder(trial, provider="cpu"), parts, mirror)
-            trial.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
-    return Joined(path, path.stat().st_size, *made)
 
+    def apart(pixels: Pixels) -> Floats:
+        return np.concatenate([_apart(part, pixels, mirror) for part in parts], axis=1)
 
-def _checked(joined: Encoder, parts: Sequence[Encoder], mirror: bool) -> tuple[EncoderInfo, int, float]:
-    for finding in findings(joined):
-        if finding.wrong:
-            raise EncoderInvalid(f"{joined.info.name} {finding.wrong}: nothing is kept")
-    pixels = np.stack([joined.fit(photograph) for photograph in drawn_photographs()])
-    expected = np.concatenate([_apart(part, pixels, mirror) for part in parts], axis=1)
-    least = float(cosines(in_batches(joined.run, pixels), expected).min())
-    if not least >= LEAST_COSINE["fp32"]:
-        raise ParityError(f"the least cosine between the file and its parts is {least:.6f}: nothing is kept")
-    return joined.info, len(pixels), least
+    return keep(model, path, apart, "its parts")
 
 
 def _apart(part: Encoder, pixels: Pixels, mirror: bool) -> Floats:

@@ -27,7 +27,7 @@ from morphoindex.exporters.training.classifier import (
 from morphoindex.exporters.training.loop import TrainingSettings
 from morphoindex.exporters.training.naming import UNKNOWN, Names, read_names, refuse_lonely, without_nameless
 from morphoindex.exporters.training.neighbours import nearest_right
-from morphoindex.exporters.training.pictures import Pictures, Pixels, read_pictures
+from morphoindex.exporters.training.pictures import Pictures, Pixels, read_pictures, squashed
 from morphoindex.exporters.training.runs import (
     Order,
     Trained,
@@ -96,7 +96,7 @@ def train_classifier(
     order.check()
     torch.manual_seed(settings.seed)
     body, dimensions = body_of(shape)
-    pictures = read_pictures(inputs, shape.size, lambda *done: watcher.count("reading", *done))
+    pictures = read_pictures(inputs, squashed(shape.size), lambda *done: watcher.count("reading", *done))
     names, group_names = read_names(pictures, labelling.how, labelling.ranks, labelling.group)
     pictures, names, rows = without_nameless(pictures, names)
     groups = groups_of(pictures, [group_names[row] for row in rows])

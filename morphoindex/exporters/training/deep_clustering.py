@@ -26,7 +26,7 @@ from morphoindex.exporters.training.deep_cluster import (
 )
 from morphoindex.exporters.training.loop import TrainingSettings
 from morphoindex.exporters.training.naming import Names, read_names
-from morphoindex.exporters.training.pictures import Pictures, read_pictures
+from morphoindex.exporters.training.pictures import Pictures, read_pictures, squashed
 from morphoindex.exporters.training.reconstruction import Augmentation, fit_autoencoder
 from morphoindex.exporters.training.runs import (
     PRETRAINING,
@@ -86,7 +86,7 @@ def train_deep_cluster(
     order.check()
     given = load_autoencoder(clustering.source) if clustering.source else None
     size = given.shape.size if given else shape.size
-    pictures = read_pictures(inputs, size, lambda *done: watcher.count("reading", *done)).distinct()
+    pictures = read_pictures(inputs, squashed(size), lambda *done: watcher.count("reading", *done)).distinct()
     if clustering.k > len(pictures):
         raise UsageError(f"-k {clustering.k}: there are only {len(pictures)} different photographs")
     reference = _reference(clustering, size)
@@ -145,7 +145,7 @@ def _encoder(network: DeepClusters, pictures: Pictures) -> Autoencoder:
 def _reference(clustering: Clustering, size: int) -> tuple[Pictures, Names] | None:
     if clustering.reference is None:
         return None
-    pictures = read_pictures([str(clustering.reference)], size)
+    pictures = read_pictures([str(clustering.reference)], squashed(size))
     return pictures, read_names(pictures, "folder")[0]
 
 

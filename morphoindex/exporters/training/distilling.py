@@ -12,13 +12,12 @@ import numpy.typing as npt
 import torch
 
 from morphoindex.exporters.training.batches import through
-from morphoindex.exporters.training.charts import draw_sheet, framed
+from morphoindex.exporters.training.comparing import compare, draw_neighbours
 from morphoindex.exporters.training.distillation import Distillation, student_shape
 from morphoindex.exporters.training.evaluate import Candidate, images_per_second
 from morphoindex.exporters.training.loop import TrainingSettings
 from morphoindex.exporters.training.naming import UNKNOWN, read_names
-from morphoindex.exporters.training.neighbours import nearest, nearest_right, overlap
-from morphoindex.exporters.training.pictures import Pictures, fitted, read_pictures
+from morphoindex.exporters.training.pictures import Pictures, fitted, read_pictures, squashed
 from morphoindex.exporters.training.runs import VIEWS, Order, Trained, Watcher, claim_of, export, run_training, trained
 from morphoindex.exporters.training.splitting import HELD_OUT, TRAIN, groups_of, two_parts
 from morphoindex.exporters.training.student import Student, StudentSettings
@@ -31,9 +30,6 @@ from morphoindex.indexer.cores import usable_cores
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 SHEET = "sheet.png"
-NEIGHBOURS = 10
-_QUERIES, _SHOWN = 5, 8
-_ASKED = (38, 98, 178)  # the frame of a photograph whose neighbours follow
 _BATCH, _TIMED = 32, 2  # photographs; batches for the timing
 
 
@@ -78,7 +74,9 @@ def distil(
     teacher = Teacher(distilling.teacher)
     side = teacher.side()
     shape = student_shape(distilling.parameters, min(StudentSettings.dimensions, teacher.dimensions()))
-    pictures = read_pictures(inputs, distilling.size, lambda *done: watcher.count("reading", *done)).distinct()
+    pictures = read_pictures(
+        inputs, squashed(distilling.size), lambda *done: watcher.count("reading", *done)
+    ).distinct()
     label, names, groups = _labelled(pictures, distilling)
     parts = two_parts(groups_of(pictures, groups), settings.seed)
     paths = [Path(path) for path, part in zip(pictures.paths, parts, strict=True) if part == TRAIN]
@@ -105,7 +103,7 @@ def distil(
     learned = through(network, pictures.pixels)
     figures = _compare(learned, placed, parts, names, label) | _speeds(made.file, distilling.teacher)
     figures["parameters"] = sum(value.numel() for value in network.parameters())
-    _draw_sheet(pictures, learned, placed, parts, order.out)
+    draw_neighbours(order.out / SHEET, pictures.pixels, parts, {"teacher": placed, "student": learned})
     sizes = {"train": int((parts == TRAIN).sum()), "held_out": int(held_out.sum())}
     return trained(run, order, made, sizes, figures, {"sheet": SHEET, "views": VIEWS}, pictures.refused)
 
@@ -130,18 +128,13 @@ def _place(teacher: Teacher, pictures: Pictures, side: int, watcher: Watcher) ->
 
 
 def _compare(learned: Floats, placed: Floats, parts: Numbers, names: Numbers, label: str) -> dict[str, Any]:
-    """How the held-out photographs find their neighbours among the others, by the student and by the teacher."""
-    asked, there = parts == HELD_OUT, parts == TRAIN
-    k = min(NEIGHBOURS, int(there.sum()))
-    found, expected = (nearest(vectors[asked], vectors[there], k) for vectors in (learned, placed))
-    figures: dict[str, Any] = {"neighbours": k, "neighbour_overlap": round(overlap(found, expected), 4)}
-    if label:
-        student, teacher = (
-            nearest_right(vectors[asked], names[asked], vectors[there], names[there]) for vectors in (learned, placed)
-        )
+    """How the held-out photographs find their neighbours among the others, by the teacher and by the student."""
+    found = compare(placed, learned, parts, names if label else None)
+    figures: dict[str, Any] = {"neighbours": found.neighbours, "neighbour_overlap": found.overlap}
+    if found.first is not None and found.second is not None:
         figures |= {
-            "label": label, "student_accuracy": round(student, 4), "teacher_accuracy": round(teacher, 4),
-            "accuracy_kept": round(student / teacher, 4) if teacher else None,
+            "label": label, "student_accuracy": found.second, "teacher_accuracy": found.first,
+            "accuracy_kept": round(found.second / found.first, 4) if found.first else None,
         }  # fmt: skip
     return figures
 
@@ -152,16 +145,3 @@ def _speeds(student: Path, teacher: Path) -> dict[str, float]:
     return {
         "student_images_per_second": fast, "teacher_images_per_second": slow, "times_as_fast": round(fast / slow, 2)
     }  # fmt: skip
-
-
-def _draw_sheet(pictures: Pictures, learned: Floats, placed: Floats, parts: Numbers, folder: Path) -> None:
-    """Held-out photographs with their nearest others, as the teacher and as the student has them."""
-    asked, there = np.flatnonzero(parts == HELD_OUT), np.flatnonzero(parts == TRAIN)
-    chosen = asked[np.unique(np.linspace(0, len(asked) - 1, _QUERIES).astype(int))]
-    k = min(_SHOWN, len(there))
-    rows = []
-    for query in chosen:
-        for name, vectors in (("teacher", placed), ("student", learned)):
-            found = there[nearest(vectors[[query]], vectors[there], k)[0]]
-            rows.append((name, [framed(pictures.pixels[query], _ASKED), *(pictures.pixels[row] for row in found)]))
-    draw_sheet(folder / SHEET, rows)

@@ -12,15 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from morphoindex.errors import ImageRefused, UsageError
+from morphoindex.exporters.preparation import Preparation
 from morphoindex.indexer.cores import usable_cores
 from morphoindex.indexer.photographs.discovery import Unusable, discover
-from morphoindex.indexer.photographs.images import Fit, Resampling, decode, fit
+from morphoindex.indexer.photographs.images import decode
 from morphoindex.indexer.results.common import Refusal
 
 Pixels = npt.NDArray[np.uint8]
-FIT: Fit = "squash"
-RESAMPLING: Resampling = "bicubic"
-"""How every network that is trained here wants its photographs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +28,7 @@ class Pictures:
     Attributes:
         paths: absolute.
         contents: sha256 of the files, hexadecimal.
-        pixels: uint8 [N, size, size, 3], RGB.
+        pixels: uint8 [N, H, W, 3], RGB.
         refused: the others, with the reason.
     """
 
@@ -59,14 +57,19 @@ class Pictures:
         return self.of(np.sort(first))
 
 
+def squashed(size: int) -> Preparation:
+    """How every network that is trained from nothing wants its photographs."""
+    return Preparation(size, size, "squash", "bicubic")
+
+
 def read_pictures(
-    inputs: Sequence[str], size: int, report: Callable[[int, int], None] = lambda done, total: None
+    inputs: Sequence[str], preparation: Preparation, report: Callable[[int, int], None] = lambda done, total: None
 ) -> Pictures:
     """Read photographs as `add` finds and reads them.
 
     Args:
         inputs: files, folders, globs and `.txt` lists.
-        size: side of the square that they are brought to, pixels.
+        preparation: of the network: how they are brought to its size.
         report: called with (files read, files in all).
 
     Raises:
@@ -78,7 +81,7 @@ def read_pictures(
     pixels: list[Pixels] = []
     refused: list[Refusal] = []
     with ThreadPoolExecutor(usable_cores()) as pool:
-        read = pool.map(lambda one: one.reason if isinstance(one, Unusable) else _read(one.path, size), found)
+        read = pool.map(lambda one: one.reason if isinstance(one, Unusable) else _read(one.path, preparation), found)
         for number, (one, result) in enumerate(zip(found, read, strict=True), 1):
             if isinstance(result, str):
                 refused.append(Refusal(one.path, result))
@@ -104,15 +107,19 @@ def fitted(data: bytes, size: int) -> Pixels:
     Raises:
         ImageRefused: they are no picture.
     """
-    return fit(decode(data, cover=(size, size)).pixels, (size, size), FIT, RESAMPLING)
+    return _prepared(data, squashed(size))
 
 
-def _read(path: str, size: int) -> tuple[str, Pixels] | str:
+def _read(path: str, preparation: Preparation) -> tuple[str, Pixels] | str:
     """Hash and pixels, or why not."""
     try:
         data = Path(path).read_bytes()
-        return hashlib.sha256(data).hexdigest(), fitted(data, size)
+        return hashlib.sha256(data).hexdigest(), _prepared(data, preparation)
     except ImageRefused as error:
         return error.reason
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+
+
+def _prepared(data: bytes, preparation: Preparation) -> Pixels:
+    return preparation.fitted(decode(data, cover=preparation.canvas).pixels)

@@ -16,7 +16,7 @@ from morphoindex.exporters.training.autoencoder import Autoencoder, AutoencoderS
 from morphoindex.exporters.training.batches import mirrored, through, to_tensor
 from morphoindex.exporters.training.charts import draw_sheet
 from morphoindex.exporters.training.loop import Measured, Rows, Run, TrainingSettings
-from morphoindex.exporters.training.pictures import Pictures, Pixels, read_pictures
+from morphoindex.exporters.training.pictures import Pictures, Pixels, read_pictures, squashed
 from morphoindex.exporters.training.runs import Order, Trained, Watcher, claim_of, export, run_training, trained
 from morphoindex.exporters.training.splitting import HELD_OUT, TRAIN, groups_of, two_parts
 
@@ -84,7 +84,7 @@ def train_autoencoder(
         UsageError: no photograph can be read, all are alike, or the folder is not as `order` has it.
     """
     order.check()
-    pictures = read_pictures(inputs, shape.size, lambda *done: watcher.count("reading", *done)).distinct()
+    pictures = read_pictures(inputs, squashed(shape.size), lambda *done: watcher.count("reading", *done)).distinct()
     run, network, parts = fit_autoencoder(pictures, shape, augmentation, settings, order, watcher)
     train, held_out = pictures.pixels[parts == TRAIN], pictures.pixels[parts == HELD_OUT]
     save_autoencoder(network, order.out / WEIGHTS)

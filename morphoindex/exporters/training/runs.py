@@ -13,9 +13,9 @@ from torch import nn
 from morphoindex.errors import UsageError
 from morphoindex.exporters.contract import EncoderRecord
 from morphoindex.exporters.judging import drawn_photographs
+from morphoindex.exporters.keeping import Kept
 from morphoindex.exporters.making import Made, Material, make_encoder
 from morphoindex.exporters.onnx_export import from_torch
-from morphoindex.exporters.preparation import Preparation
 from morphoindex.exporters.training.charts import draw_curves
 from morphoindex.exporters.training.loop import (
     CHECKPOINT,
@@ -26,7 +26,7 @@ from morphoindex.exporters.training.loop import (
     read_checkpoint,
     train,
 )
-from morphoindex.exporters.training.pictures import FIT, RESAMPLING, Pictures, Pixels
+from morphoindex.exporters.training.pictures import Pictures, Pixels, squashed
 from morphoindex.exporters.training.view_cache import CLAIM
 from morphoindex.indexer.results.common import Refusal
 
@@ -187,11 +187,11 @@ def export(network: nn.Module, order: Order, source: str, photographs: Pixels) -
 
 def material_of(network: nn.Module, size: int) -> Material:
     """A network that was trained here, ready for `make_encoder`: float [N, 3, size, size], 0..255, to float [N, d]."""
-    return from_torch(network, Preparation(size, size, FIT, RESAMPLING))
+    return from_torch(network, squashed(size))
 
 
 def trained(
-    run: Run, order: Order, made: Made, parts: Mapping[str, int], figures: Mapping[str, Any],
+    run: Run, order: Order, made: Made | Kept, parts: Mapping[str, int], figures: Mapping[str, Any],
     files: Mapping[str, str], refused: Sequence[Refusal],
 ) -> Trained:  # fmt: skip
     """Put together what a training came to."""
