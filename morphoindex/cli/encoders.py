@@ -9,7 +9,7 @@ import click
 from morphoindex.cli import embedding
 from morphoindex.cli.exporting import convert, export, import_, join
 from morphoindex.cli.options import Shared, shared
-from morphoindex.cli.training import distil, train
+from morphoindex.cli.training import adapt, distil, train
 
 
 @click.group()
@@ -17,7 +17,7 @@ def encoder() -> None:
     """Encoders: the ONNX files that turn photographs into vectors."""
 
 
-for command in (export, import_, convert, join, train, distil, embedding.compare, embedding.use, embedding.drop):
+for command in (export, import_, convert, join, train, adapt, distil, embedding.compare, embedding.use, embedding.drop):
     encoder.add_command(command)
 
 

@@ -216,6 +216,30 @@ def distil(
         _run(ctx, shared, lambda *rest: distil_(images, wanted, *rest), 2e-3, 0.99, "muon", **options)
 
 
+@click.command()
+@click.option("--encoder", required=True, metavar="E", help="A name or a file; in fp32.")
+@click.option("--mirror/--no-mirror", default=True, show_default=True, help="Also look at them left to right.")
+@_labels
+@_group
+@_training("adapted", epochs=3, batch=32, weight_decay=0.01)
+def adapt(
+    ctx: click.Context, shared: Shared, images: tuple[str, ...], encoder: str, mirror: bool, labels: str | None,
+    group: str | None, **options: Any,
+) -> None:  # fmt: skip
+    """Let an encoder learn on from the clusters that it finds in your photographs, without labels.
+
+    The later half of its layers learns which altered photographs are of one cluster. The result says how many of the
+    nearest neighbours are others now, and with --labels whether these are better.
+    """
+    with train_extra():
+        from morphoindex.exporters.training.adapting import Adapting
+        from morphoindex.exporters.training.adapting import adapt as adapt_
+        from morphoindex.indexer.encoding.registry import find_file
+
+        wanted = Adapting(find_file(encoder, shared.index), mirror, labels, group)
+        _run(ctx, shared, lambda *rest: adapt_(images, wanted, *rest), 1e-4, 0.995, **options)
+
+
 def _run(
     ctx: click.Context, shared: Shared, run: Callable[..., Trained], rate: float, average: float = 0.0,
     optimizer: Optimizer = "adamw", *, epochs: int, batch: int, weight_decay: float, patience: int, seed: int,

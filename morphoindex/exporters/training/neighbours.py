@@ -8,6 +8,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 _UNKNOWN = -1
+_BLOCK = 512  # queries at a time
 
 
 def nearest(queries: Floats, gallery: Floats, k: int) -> Numbers:
@@ -21,7 +22,12 @@ def nearest(queries: Floats, gallery: Floats, k: int) -> Numbers:
     Returns:
         int64 [N, k], rows of the gallery.
     """
-    return np.argsort(-(_unit(queries) @ _unit(gallery).T), axis=1, kind="stable")[:, :k].astype(np.int64)
+    asked, others = _unit(queries), _unit(gallery).T
+    found = [
+        np.argsort(-(asked[start : start + _BLOCK] @ others), axis=1, kind="stable")[:, :k]
+        for start in range(0, len(asked), _BLOCK)
+    ]
+    return np.concatenate(found).astype(np.int64)
 
 
 def nearest_right(queries: Floats, wanted: Numbers, gallery: Floats, names: Numbers) -> float:
