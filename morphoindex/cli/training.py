@@ -36,8 +36,12 @@ class _Count(click.ParamType[int]):
         return round(number * {"": 1, "k": 1_000, "m": 1_000_000}[found[2].lower()])
 
 
-def _training(kind: str, epochs: int, batch: int, weight_decay: float) -> Callable[..., Any]:
-    """The options of every training."""
+def _training(kind: str, epochs: int, batch: int, weight_decay: float, patient: bool = True) -> Callable[..., Any]:
+    """The options of every training; one that holds photographs out has a patience."""
+    patience = click.option(
+        "--patience", type=click.IntRange(1), default=10, show_default=True, metavar="EPOCHS",
+        help="Stop after so many epochs without a better held-out measure.",
+    )  # fmt: skip
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         command = shared(click.pass_context(command))
@@ -46,8 +50,7 @@ def _training(kind: str, epochs: int, batch: int, weight_decay: float) -> Callab
             click.option("--epochs", type=click.IntRange(1), default=epochs, show_default=True, help="At the most."),
             click.option("--batch", type=click.IntRange(2), default=batch, show_default=True, help="Images a step."),
             click.option("--weight-decay", type=click.FloatRange(0), default=weight_decay, show_default=True),
-            click.option("--patience", type=click.IntRange(1), default=10, show_default=True, metavar="EPOCHS",
-                         help="Stop after so many epochs without a better held-out measure."),
+            *([patience] if patient else []),
             click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
                          help="The same seed on as many threads gives the same encoder."),
             click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path(kind),
@@ -218,10 +221,10 @@ def distil(
 
 @click.command()
 @click.option("--encoder", required=True, metavar="E", help="A name or a file; in fp32.")
-@click.option("--mirror/--no-mirror", default=True, show_default=True, help="Also look at them left to right.")
+@click.option("--mirror/--no-mirror", default=True, show_default=True, help="Look at them from both sides.")
 @_labels
 @_group
-@_training("adapted", epochs=3, batch=32, weight_decay=0.01)
+@_training("adapted", epochs=3, batch=32, weight_decay=0.01, patient=False)
 def adapt(
     ctx: click.Context, shared: Shared, images: tuple[str, ...], encoder: str, mirror: bool, labels: str | None,
     group: str | None, **options: Any,
@@ -242,8 +245,8 @@ def adapt(
 
 def _run(
     ctx: click.Context, shared: Shared, run: Callable[..., Trained], rate: float, average: float = 0.0,
-    optimizer: Optimizer = "adamw", *, epochs: int, batch: int, weight_decay: float, patience: int, seed: int,
-    out: Path, resume: bool, name: str | None, licence: str, training_data: str,
+    optimizer: Optimizer = "adamw", *, epochs: int, batch: int, weight_decay: float, seed: int,
+    out: Path, resume: bool, name: str | None, licence: str, training_data: str, patience: int = 10,
 ) -> None:  # fmt: skip
     from morphoindex.cli.progress import training
     from morphoindex.errors import UsageError
