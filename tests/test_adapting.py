@@ -168,6 +168,40 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(
     assert again.fingerprint == adapted.fingerprint
 
 
+def test_an_arrangement_that_is_not_known_is_found_before_anything_is_written(tmp_path: Path) -> None:
+    model = onnx.load(BUILT_IN)
+    mean = next(node for node in model.graph.node if node.op_type == "ReduceMean")
+    before = mean.input[0]
+    nodes = list(model.graph.node)
+    pool = onnx.helper.make_node("AveragePool", [before], ["pooled"], kernel_shape=[2, 2], pads=[0, 0, 1, 1])
+    mean.input[0] = "pooled"
+    model.graph.node.insert(nodes.index(mean), pool)
+    onnx.save(model, tmp_path / "uneven.onnx")
+    for number in range(3):
+        draw(tmp_path / "photos" / f"{number}.png", number)
+    order = Order(tmp_path / "out", name="o")
+    with pytest.raises(EncoderInvalid, match="insect-128 cannot learn here: AveragePool: with uneven padding"):
+        adapt([str(tmp_path / "photos")], Adapting(tmp_path / "uneven.onnx"), SETTINGS, order, Quiet())
+    assert not order.out.exists()
+
+
+def test_the_later_half_of_each_of_several_networks_learns(cli: Cli, tmp_path: Path) -> None:
+    """A shallow network beside a deep one has its own middle."""
+    from test_encoder_import import network, wrapped
+
+    from morphoindex.exporters.training.trainable import _later_half
+
+    for name, layers in (("shallow", 4), ("deep", 12)):
+        wrapped(network(tmp_path / "n.onnx", layers=layers), tmp_path / f"{name}.onnx")
+    cli("encoder", "join", "shallow.onnx", "deep.onnx", "--to", "joined.onnx")
+    joined = onnx.load(tmp_path / "joined.onnx")
+    stored = {tensor.name: tensor for tensor in joined.graph.initializer}
+    learning = set(_later_half(joined.graph.node, stored))
+    for number, layers in ((0, 4), (1, 12)):
+        kernels = [f"{number}/network/w{layer}" for layer in range(layers)]
+        assert set(kernels) & learning == set(kernels[layers // 2 :])
+
+
 def test_the_command_line(cli: Cli, tmp_path: Path, collection: Collection, transformer: Path) -> None:
     shutil.copy(transformer, tmp_path / "dino.onnx")
     result = cli.json("encoder", "adapt", "--encoder", "dino.onnx", str(collection.folder), "--epochs", "1", code=1)
@@ -204,6 +238,20 @@ def test_what_cannot_learn(tmp_path: Path, collection: Collection) -> None:
     ):
         with pytest.raises((UsageError, EncoderInvalid), match=says):
             adapt([str(photographs)], Adapting(encoder), SETTINGS, Order(tmp_path / "out", name="o"), Quiet())
+    old = onnx.load(BUILT_IN)
+    old.opset_import[0].version = 11
+    bare = onnx.load(BUILT_IN)
+    for tensor in list(bare.graph.initializer):
+        bare.graph.initializer.remove(tensor)
+        bare.graph.node.insert(0, onnx.helper.make_node("Constant", [], [tensor.name], value=tensor))
+    for changed, says in ((old, "is of opset 11, which cannot learn here"), (bare, "no kernels of its own")):
+        onnx.save(changed, tmp_path / "changed.onnx")
+        with pytest.raises(EncoderInvalid, match=says):
+            read_trainable(tmp_path / "changed.onnx", "changed")
+    with pytest.raises(UsageError, match="--group names a label: give --labels as well"):
+        adapt(
+            [str(collection.folder)], Adapting(BUILT_IN, group="individual"), SETTINGS, Order(tmp_path / "out"), Quiet()
+        )
     with pytest.raises(EncoderInvalid, match="other has the operator Selu, which cannot learn here"):
         read_trainable(tmp_path / "other.onnx", "other")
     assert not (tmp_path / "out").exists()

@@ -65,11 +65,15 @@ def test_fp16_needs_no_photographs(cli: Cli, tmp_path: Path) -> None:
 def test_what_cannot_be_converted(cli: Cli, tmp_path: Path) -> None:
     cli("encoder", "convert", DEFAULT, "--precision", "fp16", "--to", "half.onnx")
     cli("encoder", "join", DEFAULT, "--mirror", "--to", "joined.onnx")
+    unsaid = onnx.load(find_encoder(DEFAULT))
+    unsaid.metadata_props.pop(next(n for n, each in enumerate(unsaid.metadata_props) if each.key.endswith("fit")))
+    onnx.save(unsaid, tmp_path / "unsaid.onnx")
     (tmp_path / "text.onnx").write_text("no network")
     for encoder, precision, says in (
         (f"{DEFAULT}-int8", "fp16", "insect-128-int8 is in int8 already: convert the same in fp32"),
         ("half.onnx", "int8", "insect-128-fp16 is in fp16 already"),
-        ("joined.onnx", "int8", "insect-128-mirrored: it was not made of one network; convert what it was made of"),
+        ("joined.onnx", "int8", "insect-128-mirrored: it was not made of one network: convert what it was made of"),
+        ("unsaid.onnx", "fp16", "insect-128: it does not say its name, fit and resampling"),
         (DEFAULT, "int8", "give --calibrate FOLDER"),
         ("text.onnx", "int8", "is not an ONNX file"),
         ("nothing", "int8", "no encoder 'nothing'"),

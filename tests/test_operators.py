@@ -33,6 +33,7 @@ CASES: dict[str, list[tuple[dict[str, Any], list[np.ndarray]]]] = {
     "AveragePool": [
         ({"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 0]}, []),
         ({"kernel_shape": [3, 3], "pads": [1] * 4, "count_include_pad": 1}, []),
+        ({"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER"}, []),
     ],
     "BatchNormalization": [({"epsilon": 1e-3}, CHANNELS)],
     "Cast": [({"to": TensorProto.INT64}, []), ({"to": TensorProto.FLOAT}, [])],
@@ -47,6 +48,7 @@ CASES: dict[str, list[tuple[dict[str, Any], list[np.ndarray]]]] = {
         ({"group": 2}, [floats(6, 2, 3, 3), BIAS]),
         ({"group": 4, "pads": [1] * 4}, [floats(4, 1, 3, 3)]),
     ],
+    "ConstantOfShape": [({}, []), ({"value": numpy_helper.from_array(whole(7))}, [])],
     "Cos": [({}, [])],
     "Div": [({}, [np.abs(floats(9)) + 1])],
     "Equal": [({}, [floats(1)])],
@@ -65,21 +67,25 @@ CASES: dict[str, list[tuple[dict[str, Any], list[np.ndarray]]]] = {
     "HardSigmoid": [({}, []), ({"alpha": 1 / 6, "beta": 0.4}, [])],
     "HardSwish": [({}, [])],
     "Identity": [({}, [])],
-    "LayerNormalization": [({"epsilon": 1e-3}, [floats(9), floats(9)]), ({"axis": -2}, [floats(7, 9)])],
+    "LayerNormalization": [
+        ({"epsilon": 1e-3}, [floats(9), floats(9)]),
+        ({"axis": -2}, [floats(9), floats(9)]),
+        ({"axis": -2}, [floats(7, 9)]),
+    ],
     "LeakyRelu": [({}, []), ({"alpha": 0.3}, [])],
     "MatMul": [({}, [floats(9, 5)]), ({}, [floats(2, 1, 9, 3)])],
-    "Max": [({}, [floats(9)])],
+    "Max": [({}, [floats(9)]), ({}, []), ({}, [floats(9), floats(7, 1)])],
     "MaxPool": [
         ({"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4}, []),
         ({"kernel_shape": [2, 2], "strides": [2, 2], "auto_pad": "SAME_UPPER"}, []),
         ({"kernel_shape": [3, 2], "strides": [2, 2], "ceil_mode": 1}, []),
     ],
-    "Min": [({}, [floats(9)])],
+    "Min": [({}, [floats(9)]), ({}, [floats(4, 1, 1), floats(7, 1)])],
     "Mul": [({}, [floats(7, 1)])],
     "Neg": [({}, [])],
     "Pow": [({}, [np.float32(2)])],
     "Reciprocal": [({}, [])],
-    "ReduceMean": [({"keepdims": 0}, [whole(2, 3)]), ({}, [whole(-1)]), ({}, [])],
+    "ReduceMean": [({"keepdims": 0}, [whole(2, 3)]), ({}, [whole(-1)]), ({}, []), ({"noop_with_empty_axes": 1}, [])],
     "ReduceSum": [({"keepdims": 0}, [whole(1)]), ({}, [])],
     "Relu": [({}, [])],
     "Reshape": [({}, [whole(0, -1)]), ({}, [whole(-1, 7, 9)])],
@@ -94,10 +100,10 @@ CASES: dict[str, list[tuple[dict[str, Any], list[np.ndarray]]]] = {
     "Softmax": [({}, []), ({"axis": 1}, [])],
     "Split": [({"axis": 1, "num_outputs": 2}, []), ({"axis": -1}, [whole(2, 7)])],
     "Sqrt": [({}, [])],
-    "Squeeze": [({}, [whole(0)])],
+    "Squeeze": [({}, [whole(0)]), ({}, [])],
     "Sub": [({}, [floats(4, 7, 1)])],
     "Tanh": [({}, [])],
-    "Transpose": [({"perm": [0, 2, 3, 1]}, [])],
+    "Transpose": [({"perm": [0, 2, 3, 1]}, []), ({}, [])],
     "Unsqueeze": [({}, [whole(0, -1)])],
     "Where": [({}, [floats(9)])],
 }
@@ -109,6 +115,8 @@ def taken(operator: str) -> np.ndarray:
         return np.abs(floats(*X)) + 0.1
     if operator == "Gemm":
         return floats(7, 9)
+    if operator == "ConstantOfShape":
+        return whole(2, 3)
     if operator == "Squeeze":
         return floats(1, *X)
     return floats(*X)
@@ -130,7 +138,7 @@ def test_an_operator_gives_what_onnx_runtime_gives(operator: str) -> None:
         outputs = ["out0", "out1"] if operator == "Split" else ["out0"]
         graph = helper.make_graph(
             [helper.make_node(operator, names, outputs, **given)], "one",
-            [helper.make_tensor_value_info(names[len(first)], TensorProto.FLOAT, x.shape)],
+            [helper.make_tensor_value_info(names[len(first)], helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)],
             [helper.make_empty_tensor_value_info(name) for name in outputs],
             [numpy_helper.from_array(np.asarray(v), n) for n, v in zip(names, inputs, strict=True) if v is not x],
         )  # fmt: skip
@@ -144,3 +152,22 @@ def test_an_operator_gives_what_onnx_runtime_gives(operator: str) -> None:
         for ours, theirs in zip(found, expected, strict=True):
             assert ours.shape == theirs.shape, (operator, given)
             assert ours.numpy() == pytest.approx(theirs, abs=1e-4), (operator, given)
+
+
+def test_a_number_is_taken_out_of_a_list() -> None:
+    found = OPERATORS["Gather"]({}, torch.tensor([3, 5, 7]), torch.tensor(-1))
+    assert (found.shape, found.item()) == ((), 7)
+
+
+@pytest.mark.parametrize(
+    ("operator", "given", "others", "says"),
+    [
+        ("Cast", {"to": TensorProto.STRING}, [], "to element type 8"),
+        ("AveragePool", {"kernel_shape": [2, 2], "pads": [0, 0, 1, 1]}, [], "uneven padding"),
+        ("AveragePool", {"kernel_shape": [2, 2], "dilations": [2, 2]}, [], "dilated"),
+        ("BatchNormalization", {"training_mode": 1}, CHANNELS, "in training mode"),
+    ],
+)
+def test_arrangements_that_are_not_known(operator: str, given: dict[str, Any], others: list[Any], says: str) -> None:
+    with pytest.raises(NotImplementedError, match=says):
+        OPERATORS[operator](given, torch.zeros(X), *(torch.from_numpy(values) for values in others))

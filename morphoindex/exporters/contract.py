@@ -109,13 +109,13 @@ def unwrap(encoder: ModelProto) -> tuple[FloatNetwork, Preparation, EncoderRecor
     """The inverse of `wrap`: what an encoder was made of.
 
     Raises:
-        EncoderInvalid: `wrap` did not make it.
+        EncoderInvalid: `wrap` did not make it, or it does not say how photographs are fitted.
     """
     nodes, graph = list(encoder.graph.node), encoder.graph
     before = list(itertools.takewhile(lambda node: not node.output[0].startswith(_NETWORK), nodes))
     made_by = {name: node for node in nodes for name in node.output}
     if len(before) == len(nodes) or "features" not in made_by:
-        raise EncoderInvalid("it was not made of one network")
+        raise EncoderInvalid("it was not made of one network: convert what it was made of")
     source = nodes[len(before)].output[0]
     sink = made_by[made_by["features"].input[0]].input[0]
     typed = onnx.shape_inference.infer_shapes(encoder)  # so that values inside have a type
@@ -128,12 +128,15 @@ def unwrap(encoder: ModelProto) -> tuple[FloatNetwork, Preparation, EncoderRecor
         for name, plain in (("mean", np.zeros(1)), ("deviation", np.ones(1)))
     )
     stated = {entry.key.removeprefix("morphoindex."): entry.value for entry in encoder.metadata_props}
+    if not {"fit", "resampling", "name"} <= stated.keys():
+        raise EncoderInvalid("it does not say its name, fit and resampling (metadata `morphoindex.*`)")
     preparation = Preparation(
         height - 2 * margin, width - 2 * margin, cast("Fit", stated["fit"]), cast("Resampling", stated["resampling"]),
         margin, mean, deviation,
     )  # fmt: skip
     channels_last = all(node.op_type != "Transpose" for node in before)
-    record = EncoderRecord(**{field.name: stated[field.name] for field in fields(EncoderRecord)})
+    said = {field.name: stated[field.name] for field in fields(EncoderRecord) if field.name in stated}
+    record = EncoderRecord(**{"source": "unstated", **said})
     return FloatNetwork(model, source, sink, dim, channels_last), preparation, record
 
 

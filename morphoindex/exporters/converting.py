@@ -29,7 +29,7 @@ def load_encoder(file: Path) -> tuple[Material, EncoderRecord]:
     try:
         network, preparation, record = unwrap(onnx.load(file))
     except EncoderInvalid as error:
-        raise EncoderInvalid(f"{info.name}: {error}; convert what it was made of") from error
+        raise EncoderInvalid(f"{info.name}: {error}") from error
     if (precision := _precision(network)) != "fp32":
         raise UsageError(f"{info.name} is in {precision} already: convert the same in fp32")
     return Material(network, preparation, _reference(network), info.name), record

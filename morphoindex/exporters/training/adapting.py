@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
-from morphoindex.errors import UsageError
+from morphoindex.errors import EncoderInvalid, UsageError
 from morphoindex.exporters.contract import EncoderRecord, set_metadata
-from morphoindex.exporters.judging import unit
+from morphoindex.exporters.judging import cosines, drawn_photographs, in_batches, unit
 from morphoindex.exporters.keeping import Kept, keep
+from morphoindex.exporters.precision import LEAST_COSINE
 from morphoindex.exporters.preparation import Preparation
 from morphoindex.exporters.training.adaptation import Adaptable, Adaptation
 from morphoindex.exporters.training.batches import through
@@ -40,6 +41,7 @@ Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 SHEET = "sheet.png"
 _BATCH = 64
+_TRIED = 8  # each so manieth drawing
 _NOT_SAID = "unstated"
 
 
@@ -80,6 +82,7 @@ def adapt(
     order.check()
     encoder = Encoder(adapting.encoder)
     network, info = read_trainable(adapting.encoder, encoder.info.name), encoder.info
+    _agreed(network, encoder)
     preparation = Preparation(info.height, info.width, info.fit, info.resampling)
     pictures = read_pictures(inputs, preparation, lambda *done: watcher.count("reading", *done)).distinct()
     names, groups = _labelled(pictures, adapting)
@@ -90,7 +93,7 @@ def adapt(
     found = _clustered(before, pictures)
     if found.labels.max() < 1:
         raise UsageError(f"{info.name} finds fewer than two clusters in these photographs: there is nothing to learn")
-    claim["clusters, sha256"] = hashlib.sha256(found.labels.tobytes()).hexdigest()
+    claim["clusters (of the same encoder, sha256)"] = hashlib.sha256(found.labels.tobytes()).hexdigest()
     task = Adaptation(Adaptable(network, before, found.labels), pictures.pixels, found, adapting.mirror)
     run, learned = run_training(task, settings, claim, order, watcher)
     made = _kept(learned.encoder, info, order)
@@ -106,9 +109,19 @@ def adapt(
     return trained(run, order, made, sizes, figures, {"sheet": SHEET}, pictures.refused)
 
 
+def _agreed(network: Trainable, encoder: Encoder) -> None:
+    """See that the network gives what the encoder gives, before anything is learned."""
+    pixels = np.stack([encoder.fit(photograph) for photograph in drawn_photographs()[::_TRIED]])
+    least = float(cosines(in_batches(encoder.run, pixels), through(network, pixels)).min())
+    if not least >= LEAST_COSINE["fp32"]:
+        raise EncoderInvalid(f"{encoder.info.name} cannot learn here: torch gives other vectors (cosine {least:.4f})")
+
+
 def _labelled(pictures: Pictures, adapting: Adapting) -> tuple[Numbers | None, list[str]]:
     """The class of each photograph, where there are labels, and the groups."""
     if adapting.labels is None:
+        if adapting.group:
+            raise UsageError("--group names a label: give --labels as well")
         return None, [""] * len(pictures)
     names, groups = read_names(pictures, adapting.labels, group=adapting.group)
     return names.numbers[-1], groups
@@ -119,8 +132,8 @@ def _placed(encoder: Encoder, pixels: Pixels, mirror: bool, what: str, watcher: 
     placed = []
     for start in range(0, len(pixels), _BATCH):
         some = pixels[start : start + _BATCH]
-        vectors = encoder.run(some)
-        placed.append(unit(vectors + encoder.run(np.ascontiguousarray(some[:, :, ::-1]))) if mirror else vectors)
+        vectors = encoder.embed(some)[0]
+        placed.append(unit(vectors + encoder.embed(np.ascontiguousarray(some[:, :, ::-1]))[0]) if mirror else vectors)
         watcher.count(what, start + len(some), len(pixels))
     joined = np.concatenate(placed)
     joined[~np.isfinite(joined).all(axis=1)] = 0
@@ -148,6 +161,7 @@ def _kept(network: Trainable, info: EncoderInfo, order: Order) -> Kept:
         "; ".join(said) or _NOT_SAID,
     )  # fmt: skip
     model = network.written()
+    model.doc_string = f"{record.name} {record.version}"
     set_metadata(model, info.fit, info.resampling, record)
     return keep(model, order.out / ENCODER, lambda pixels: through(network, pixels), "torch")
 

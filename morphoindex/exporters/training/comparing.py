@@ -50,7 +50,9 @@ def compare(first: Floats, second: Floats, parts: Numbers, names: Numbers | None
     if names is None:
         return Compared(k, round(overlap(others, found), 4), None, None)
     right = (nearest_right(v[asked], names[asked], v[there], names[there]) for v in (first, second))
-    return Compared(k, round(overlap(others, found), 4), *(round(share, 4) for share in right))
+    return Compared(
+        k, round(overlap(others, found), 4), *(None if np.isnan(share) else round(share, 4) for share in right)
+    )
 
 
 def draw_neighbours(path: Path, pixels: Pixels, parts: Numbers, embeddings: Mapping[str, Floats]) -> None:

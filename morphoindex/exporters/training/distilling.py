@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from morphoindex.errors import UsageError
 from morphoindex.exporters.training.batches import through
 from morphoindex.exporters.training.comparing import compare, draw_neighbours
 from morphoindex.exporters.training.distillation import Distillation, student_shape
@@ -111,6 +112,8 @@ def distil(
 def _labelled(pictures: Pictures, distilling: Distilling) -> tuple[str, Numbers, list[str]]:
     """The label that is measured by, its class of each photograph, and the groups."""
     if distilling.labels is None:
+        if distilling.group:
+            raise UsageError("--group names a label: give --labels as well")
         return "", np.full(len(pictures), UNKNOWN), [""] * len(pictures)
     names, groups = read_names(pictures, distilling.labels, group=distilling.group)
     return names.ranks[-1], names.numbers[-1], groups

@@ -1,15 +1,20 @@
 """ONNX operators in torch: those of convolutional networks and vision transformers.
 
-Each takes the attributes of its node and its inputs, None for one that is left out, and gives its output or outputs.
+Each takes the attributes of its node and its inputs, None for one that is left out, and gives its output or outputs. An
+arrangement that is not known here is a NotImplementedError.
+
 https://onnx.ai/onnx/operators/ says what they are; opsets 13 to 23.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from onnx import numpy_helper
 from torch import Tensor
 from torch.nn import functional
 
@@ -30,12 +35,12 @@ def _max_pool(given: Attributes, x: Tensor) -> Tensor:
 
 
 def _average_pool(given: Attributes, x: Tensor) -> Tensor:
-    kernel, strides = given["kernel_shape"], _pair(given, "strides")
-    pads = given.get("pads", [0] * 4)
-    if pads[:2] != pads[2:] or given.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-        raise NotImplementedError("AveragePool with uneven padding")
+    kernel, strides, dilations = given["kernel_shape"], _pair(given, "strides"), _pair(given, "dilations")
+    padded, padding = _padded(given, x, kernel, strides, dilations, 0.0)
+    if padded is not x or dilations != [1, 1]:
+        raise NotImplementedError("with uneven padding, or dilated")
     whole, counts = bool(given.get("ceil_mode", 0)), bool(given.get("count_include_pad", 0))
-    return functional.avg_pool2d(x, kernel, strides, pads[:2], whole, counts)
+    return functional.avg_pool2d(x, kernel, strides, padding, whole, counts)
 
 
 def _pair(given: Attributes, name: str) -> list[int]:
@@ -67,18 +72,25 @@ def _gemm(given: Attributes, a: Tensor, b: Tensor, c: Tensor | None = None) -> T
 
 
 def _normalised(given: Attributes, x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
-    return functional.layer_norm(x, x.shape[given.get("axis", -1) :], scale, bias, given.get("epsilon", 1e-5))
+    shape = x.shape[given.get("axis", -1) :]
+    bias = None if bias is None else bias.expand(shape)
+    return functional.layer_norm(x, shape, scale.expand(shape), bias, given.get("epsilon", 1e-5))
 
 
 def _batch_normalised(
     given: Attributes, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
+    if given.get("training_mode"):
+        raise NotImplementedError("in training mode")
     return functional.batch_norm(x, mean, variance, scale, bias, False, 0.0, given.get("epsilon", 1e-5))
 
 
 def _reduced(reduce: Callable[..., Tensor]) -> Operator:
     def run(given: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
-        over = axes.tolist() if axes is not None else given.get("axes", list(range(x.ndim)))
+        over = axes.tolist() if axes is not None else given.get("axes", [])
+        if not over and given.get("noop_with_empty_axes"):
+            return x
+        over = over or list(range(x.ndim))
         return reduce(x, dim=over, keepdim=bool(given.get("keepdims", 1)))
 
     return run
@@ -108,7 +120,7 @@ def _sliced(
 def _gathered(given: Attributes, x: Tensor, rows: Tensor) -> Tensor:
     axis = given.get("axis", 0) % x.ndim
     rows = torch.where(rows < 0, rows + x.shape[axis], rows)
-    return x.index_select(axis, rows.flatten()).reshape(*x.shape[:axis], *rows.shape, *x.shape[axis + 1 :])
+    return x.index_select(axis, rows.flatten()).reshape((*x.shape[:axis], *rows.shape, *x.shape[axis + 1 :]))
 
 
 def _expanded(given: Attributes, x: Tensor, shape: Tensor) -> Tensor:
@@ -122,6 +134,11 @@ def _divided(given: Attributes, x: Tensor, sizes: Tensor | None = None) -> Seque
     return parts
 
 
+def _filled(given: Attributes, shape: Tensor) -> Tensor:
+    value = numpy_helper.to_array(given["value"]) if "value" in given else np.zeros(1, np.float32)
+    return torch.from_numpy(np.full(shape.tolist(), value.item(), value.dtype))
+
+
 def _quotient(given: Attributes, a: Tensor, b: Tensor) -> Tensor:
     return a / b if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
 
@@ -132,11 +149,16 @@ def _clipped(given: Attributes, x: Tensor, least: Tensor | None = None, most: Te
 
 def _cast(given: Attributes, x: Tensor) -> Tensor:
     """Of floats to floats nothing is done: all are of one kind while a network learns."""
+    if given["to"] not in _KINDS:
+        raise NotImplementedError(f"to element type {given['to']}")
     to = _KINDS[given["to"]]
     return x if x.is_floating_point() and to.is_floating_point else x.to(to)
 
 
-_KINDS = {1: torch.float32, 6: torch.int32, 7: torch.int64, 9: torch.bool, 10: torch.float32, 11: torch.float32}
+_KINDS = {
+    1: torch.float32, 2: torch.uint8, 3: torch.int8, 5: torch.int16, 6: torch.int32, 7: torch.int64, 9: torch.bool,
+    10: torch.float32, 11: torch.float32, 16: torch.float32,
+}  # fmt: skip
 
 
 def _plain(function: Callable[..., Any]) -> Operator:
@@ -152,6 +174,7 @@ OPERATORS: dict[str, Operator] = {
     "Clip": _clipped,
     "Concat": lambda given, *parts: torch.cat(parts, given["axis"]),
     "Conv": _convolution,
+    "ConstantOfShape": _filled,
     "Cos": _plain(torch.cos),
     "Div": _quotient,
     "Equal": _plain(torch.eq),
@@ -162,16 +185,16 @@ OPERATORS: dict[str, Operator] = {
     "Gather": _gathered,
     "Gelu": lambda given, x: functional.gelu(x, approximate=given.get("approximate", b"none").decode()),
     "Gemm": _gemm,
-    "GlobalAveragePool": lambda given, x: x.mean((2, 3), keepdim=True),
+    "GlobalAveragePool": lambda given, x: x.mean(tuple(range(2, x.ndim)), keepdim=True),
     "HardSigmoid": lambda given, x: (given.get("alpha", 0.2) * x + given.get("beta", 0.5)).clamp(0, 1),
     "HardSwish": _plain(functional.hardswish),
     "Identity": lambda given, x: x,
     "LayerNormalization": _normalised,
     "LeakyRelu": lambda given, x: functional.leaky_relu(x, given.get("alpha", 0.01)),
     "MatMul": _plain(torch.matmul),
-    "Max": _plain(torch.maximum),
+    "Max": lambda given, *parts: functools.reduce(torch.maximum, parts),
     "MaxPool": _max_pool,
-    "Min": _plain(torch.minimum),
+    "Min": lambda given, *parts: functools.reduce(torch.minimum, parts),
     "Mul": _plain(torch.mul),
     "Neg": _plain(torch.neg),
     "Pow": _plain(torch.pow),
@@ -180,18 +203,18 @@ OPERATORS: dict[str, Operator] = {
     "ReduceSum": _reduced(torch.sum),
     "Relu": _plain(torch.relu),
     "Reshape": _reshaped,
-    "Shape": lambda given, x: torch.tensor(x.shape)[given.get("start", 0) : given.get("end")],
+    "Shape": lambda given, x: torch.tensor(x.shape, dtype=torch.int64)[given.get("start", 0) : given.get("end")],
     "Sigmoid": _plain(torch.sigmoid),
     "Sin": _plain(torch.sin),
     "Slice": _sliced,
     "Softmax": lambda given, x: x.softmax(given.get("axis", -1)),
     "Split": _divided,
     "Sqrt": _plain(torch.sqrt),
-    "Squeeze": lambda given, x, axes: x.squeeze(axes.tolist()),
+    "Squeeze": lambda given, x, axes=None: x.squeeze() if axes is None else x.squeeze(axes.flatten().tolist()),
     "Sub": _plain(torch.sub),
     "Tanh": _plain(torch.tanh),
-    "Transpose": lambda given, x: x.permute(given["perm"]),
-    "Unsqueeze": lambda given, x, axes: _unsqueezed(x, axes.tolist()),
+    "Transpose": lambda given, x: x.permute(given.get("perm", list(range(x.ndim))[::-1])),
+    "Unsqueeze": lambda given, x, axes: _unsqueezed(x, axes.flatten().tolist()),
     "Where": _plain(torch.where),
 }
 
