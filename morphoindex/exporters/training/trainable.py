@@ -41,7 +41,8 @@ class Trainable(nn.Module):  # type: ignore[misc]  # torch's types are not read
         name: for messages.
 
     Raises:
-        EncoderInvalid: it is in fewer bits, or has an operator that is not known here.
+        EncoderInvalid: it is in fewer bits, of an older opset than LEAST_OPSET, has an operator that is not known here,
+            or no weights that could learn.
     """
 
     def __init__(self, model: ModelProto, name: str) -> None:
