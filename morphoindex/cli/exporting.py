@@ -231,7 +231,7 @@ def _name(source: str, side: int, precision: str) -> str:
     return f"{plain}-{side}" + ("" if precision == "fp32" else f"-{precision}")
 
 
-def _as_dict(made: Made | Kept) -> dict[str, Any]:
+def _as_dict(made: Kept) -> dict[str, Any]:
     return {**asdict(made), "file": str(made.file)}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from morphoindex.errors import EncoderError
+from morphoindex.errors import EncoderError, EncoderInvalid
 from morphoindex.exporters.drawings import draw_specimen, drawn_species
 from morphoindex.indexer.encoding.encoder import Encoder
 
@@ -62,3 +62,14 @@ def findings(encoder: Encoder) -> Iterator[Finding]:
     yield Finding(
         "deterministic", "" if moved <= 1e-5 else f"gives other vectors each time: they differ by {moved:.2g}"
     )
+
+
+def see_kept(encoder: Encoder) -> None:
+    """See that an encoder that was just made keeps the contract.
+
+    Raises:
+        EncoderInvalid: it does not; the message says in what, and that nothing is kept.
+    """
+    for finding in findings(encoder):
+        if finding.wrong:
+            raise EncoderInvalid(f"{encoder.info.name} {finding.wrong}: nothing is kept")

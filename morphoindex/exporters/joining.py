@@ -18,7 +18,7 @@ from morphoindex.exporters.contract import (
     set_metadata,
     to_unit_length,
 )
-from morphoindex.exporters.judging import Floats, Pixels, in_batches, unit
+from morphoindex.exporters.judging import Floats, Pixels, from_both_sides, in_batches
 from morphoindex.exporters.keeping import Kept, keep
 from morphoindex.indexer.encoding.encoder import Encoder, EncoderInfo
 
@@ -63,8 +63,10 @@ def join(files: Sequence[Path], path: Path, name: str, mirror: bool = False) -> 
 
 
 def _apart(part: Encoder, pixels: Pixels, mirror: bool) -> Floats:
-    vectors = in_batches(part.run, pixels)
-    return unit(vectors + in_batches(part.run, np.ascontiguousarray(pixels[:, :, ::-1]))) if mirror else vectors
+    def run(images: Pixels) -> Floats:
+        return in_batches(part.run, images)
+
+    return from_both_sides(run, pixels) if mirror else run(pixels)
 
 
 def _model(files: Sequence[Path], infos: Sequence[EncoderInfo], name: str, mirror: bool) -> ModelProto:

@@ -83,6 +83,19 @@ def unit(vectors: Floats) -> Floats:
     return scaled
 
 
+def from_both_sides(run: Callable[[Pixels], Floats], pixels: Pixels) -> Floats:
+    """The direction between the vectors of pictures and those of their mirror images.
+
+    Args:
+        run: gives vectors, float [n, d], of pixels.
+        pixels: uint8 [n, H, W, 3].
+
+    Returns:
+        float32 [n, d], unit length.
+    """
+    return unit(run(pixels) + run(np.ascontiguousarray(pixels[:, :, ::-1])))
+
+
 def in_batches(run: Callable[[Any], Floats], images: npt.NDArray[Any]) -> Floats:
     """Run something on many images, a few at a time."""
     return np.concatenate([run(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)])

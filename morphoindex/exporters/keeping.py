@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto
 
-from morphoindex.errors import EncoderInvalid, ParityError, UsageError
-from morphoindex.exporters.conformance import findings
+from morphoindex.errors import ParityError, UsageError
+from morphoindex.exporters.conformance import see_kept
 from morphoindex.exporters.contract import serialised
 from morphoindex.exporters.judging import Floats, Pixels, cosines, drawn_photographs, in_batches
 from morphoindex.exporters.precision import LEAST_COSINE
@@ -50,22 +51,31 @@ def keep(model: ModelProto, path: Path, expected: Callable[[Pixels], Floats], or
         ParityError: it gives other vectors.
         UsageError: the file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".morphoindex-", dir=path.parent) as place:
-            trial = Path(place) / "trial.onnx"
-            trial.write_bytes(serialised(model))
-            made = _checked(Encoder(trial, provider="cpu"), expected, origin)
-            trial.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    with trial_folder(path) as place:
+        trial = place / "trial.onnx"
+        trial.write_bytes(serialised(model))
+        made = _checked(Encoder(trial, provider="cpu"), expected, origin)
+        trial.replace(path)
     return Kept(path, path.stat().st_size, *made)
 
 
+@contextmanager
+def trial_folder(path: Path) -> Iterator[Path]:
+    """A folder beside a file that is to be written, for what is tried before; it goes whatever happens.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".morphoindex-", dir=path.parent) as place:
+            yield Path(place)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
 def _checked(encoder: Encoder, expected: Callable[[Pixels], Floats], origin: str) -> tuple[EncoderInfo, int, float]:
-    for finding in findings(encoder):
-        if finding.wrong:
-            raise EncoderInvalid(f"{encoder.info.name} {finding.wrong}: nothing is kept")
+    see_kept(encoder)
     pixels = np.stack([encoder.fit(photograph) for photograph in drawn_photographs()])
     least = float(cosines(in_batches(encoder.run, pixels), expected(pixels)).min())
     if not least >= LEAST_COSINE["fp32"]:

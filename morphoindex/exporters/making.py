@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from morphoindex.errors import EncoderInvalid, ParityError, UsageError
-from morphoindex.exporters.conformance import findings
+from morphoindex.errors import ParityError, UsageError
+from morphoindex.exporters.conformance import see_kept
 from morphoindex.exporters.contract import EncoderRecord, FloatNetwork, serialised, wrap
 from morphoindex.exporters.judging import (
     Floats,
@@ -24,9 +23,10 @@ from morphoindex.exporters.judging import (
     times_as_fast,
     unit,
 )
+from morphoindex.exporters.keeping import Kept, trial_folder
 from morphoindex.exporters.precision import HELD_BACK, LEAST_COSINE, Precision, halve, layers, quantise
 from morphoindex.exporters.preparation import Preparation, Processor
-from morphoindex.indexer.encoding.encoder import Encoder, EncoderInfo
+from morphoindex.indexer.encoding.encoder import Encoder
 from morphoindex.indexer.photographs.images import Fit, Resampling
 
 MOST_LEVELS, MOST_LEVELS_SQUARE = 6.0, 0.6
@@ -80,26 +80,18 @@ class Quantised:
 
 
 @dataclass(frozen=True)
-class Made:
-    """An encoder file, and how well it agrees with what it was made from.
+class Made(Kept):
+    """An encoder file, and how well it agrees with what it was made from; the rest as in Kept.
 
     Attributes:
-        file: its path; bytes: its size.
-        encoder: what it says of itself.
-        images: so many were compared.
-        least_cosine, mean_cosine: between the file's embedding and the reference's, of the same pixels.
+        mean_cosine: between the file's embedding and the reference's, of the same pixels.
         processor: the framework's own, by name; None where there was none to compare with.
         processor_levels: mean difference of the host's pixels from the processor's, in levels of 0..255.
         processor_cosine: the least between the file on the host's pixels and the reference on the processor's.
         quantised: None but for int8.
     """
 
-    file: Path
-    bytes: int
-    encoder: EncoderInfo
     precision: Precision
-    images: int
-    least_cosine: float
     mean_cosine: float
     processor: str | None = None
     processor_levels: float | None = None
@@ -134,14 +126,10 @@ def make_encoder(
         raise UsageError(f"{material.origin} is in fp16 already: import it without --precision")
     photographs = drawn_photographs() if photographs is None else photographs
     calibration, held_out = halves(photographs) if precision == "int8" else ((), photographs)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".morphoindex-", dir=path.parent) as place:
-            trial = _Trial(material, record, Path(place), held_out)
-            made = trial.quantised(calibration) if precision == "int8" else trial.plain(precision)
-            made.file.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    with trial_folder(path) as place:
+        trial = _Trial(material, record, place, held_out)
+        made = trial.quantised(calibration) if precision == "int8" else trial.plain(precision)
+        made.file.replace(path)
     return replace(made, file=path)
 
 
@@ -200,9 +188,7 @@ class _Trial:
         path = self.place / f"{precision}.onnx"
         path.write_bytes(serialised(wrap(network, self.material.preparation, self.record)))
         encoder = Encoder(path)
-        for finding in findings(encoder):
-            if finding.wrong:
-                raise EncoderInvalid(f"{self.record.name} {finding.wrong}: nothing is kept")
+        see_kept(encoder)
         return encoder, in_batches(encoder.run, self.pixels)
 
     def _made(self, encoder: Encoder, found: Floats, precision: Precision) -> Made:
@@ -214,7 +200,7 @@ class _Trial:
             )
         path = self.place / f"{precision}.onnx"
         made = Made(
-            path, path.stat().st_size, encoder.info, precision, len(found), float(agreement.min()),
+            path, path.stat().st_size, encoder.info, len(found), float(agreement.min()), precision,
             float(agreement.mean()),
         )  # fmt: skip
         if self.processor is None:

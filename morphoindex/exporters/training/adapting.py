@@ -19,7 +19,7 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from morphoindex.errors import EncoderInvalid, UsageError
 from morphoindex.exporters.contract import EncoderRecord, set_metadata
-from morphoindex.exporters.judging import cosines, drawn_photographs, in_batches, unit
+from morphoindex.exporters.judging import cosines, drawn_photographs, from_both_sides, in_batches
 from morphoindex.exporters.keeping import Kept, keep
 from morphoindex.exporters.precision import LEAST_COSINE
 from morphoindex.exporters.preparation import Preparation
@@ -27,7 +27,7 @@ from morphoindex.exporters.training.adaptation import Adaptable, Adaptation
 from morphoindex.exporters.training.batches import through
 from morphoindex.exporters.training.comparing import compare, draw_neighbours
 from morphoindex.exporters.training.loop import TrainingSettings
-from morphoindex.exporters.training.naming import UNKNOWN, read_names
+from morphoindex.exporters.training.naming import UNKNOWN, read_measure
 from morphoindex.exporters.training.pictures import Pictures, Pixels, read_pictures
 from morphoindex.exporters.training.runs import ENCODER, Order, Trained, Watcher, claim_of, run_training, trained
 from morphoindex.exporters.training.splitting import groups_of, two_parts
@@ -85,7 +85,7 @@ def adapt(
     _agreed(network, encoder)
     preparation = Preparation(info.height, info.width, info.fit, info.resampling)
     pictures = read_pictures(inputs, preparation, lambda *done: watcher.count("reading", *done)).distinct()
-    names, groups = _labelled(pictures, adapting)
+    label, names, groups = read_measure(pictures, adapting.labels, adapting.group)
     parts = two_parts(groups_of(pictures, groups), settings.seed)
     claim = claim_of("adapt", pictures, settings, encoder=info.fingerprint, mirror=adapting.mirror)
     order.continued(claim)  # before photographs are placed for a run that is another one
@@ -101,7 +101,7 @@ def adapt(
     again = _clustered(after, pictures)
     figures = {
         "clusters_before": int(found.labels.max() + 1), "clusters": int(again.labels.max() + 1),
-        **_neighbours(before, after, parts, names), **_agreement(found, again, names),
+        **_neighbours(before, after, parts, names, label), **(_agreement(found, again, names) if label else {}),
     }  # fmt: skip
     draw_neighbours(order.out / SHEET, pictures.pixels, parts, {"before": before, "after": after})
     alone = int((found.labels == NOISE).sum())
@@ -117,23 +117,16 @@ def _agreed(network: Trainable, encoder: Encoder) -> None:
         raise EncoderInvalid(f"{encoder.info.name} cannot learn here: torch gives other vectors (cosine {least:.4f})")
 
 
-def _labelled(pictures: Pictures, adapting: Adapting) -> tuple[Numbers | None, list[str]]:
-    """The class of each photograph, where there are labels, and the groups."""
-    if adapting.labels is None:
-        if adapting.group:
-            raise UsageError("--group names a label: give --labels as well")
-        return None, [""] * len(pictures)
-    names, groups = read_names(pictures, adapting.labels, group=adapting.group)
-    return names.numbers[-1], groups
-
-
 def _placed(encoder: Encoder, pixels: Pixels, mirror: bool, what: str, watcher: Watcher) -> Floats:
     """Vectors of photographs, uint8 [N, H, W, 3] -> float32 [N, d], of unit length, or zero where the encoder fails."""
+
+    def run(images: Pixels) -> Floats:
+        return encoder.embed(images)[0]
+
     placed = []
     for start in range(0, len(pixels), _BATCH):
         some = pixels[start : start + _BATCH]
-        vectors = encoder.embed(some)[0]
-        placed.append(unit(vectors + encoder.embed(np.ascontiguousarray(some[:, :, ::-1]))[0]) if mirror else vectors)
+        placed.append(from_both_sides(run, some) if mirror else run(some))
         watcher.count(what, start + len(some), len(pixels))
     joined = np.concatenate(placed)
     joined[~np.isfinite(joined).all(axis=1)] = 0
@@ -166,18 +159,17 @@ def _kept(network: Trainable, info: EncoderInfo, order: Order) -> Kept:
     return keep(model, order.out / ENCODER, lambda pixels: through(network, pixels), "torch")
 
 
-def _neighbours(before: Floats, after: Floats, parts: Numbers, names: Numbers | None) -> dict[str, Any]:
+def _neighbours(before: Floats, after: Floats, parts: Numbers, names: Numbers, label: str) -> dict[str, Any]:
+    """How some photographs find their neighbours among the others, before and after."""
     found = compare(before, after, parts, names)
     figures: dict[str, Any] = {"neighbours": found.neighbours, "neighbour_overlap": found.overlap}
-    if names is not None:
+    if label:
         figures |= {"nearest_is_right_before": found.first, "nearest_is_right": found.second}
     return figures
 
 
-def _agreement(before: Communities, after: Communities, names: Numbers | None) -> dict[str, float]:
+def _agreement(before: Communities, after: Communities, names: Numbers) -> dict[str, float]:
     """How far the clusters agree with the labels, before and after."""
-    if names is None:
-        return {}
     known, figures = names != UNKNOWN, {}
     for suffix, found in (("_before", before), ("", after)):
         alone = found.labels == NOISE

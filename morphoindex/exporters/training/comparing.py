@@ -27,7 +27,8 @@ class Compared:
 
     Attributes:
         neighbours: so many of each; overlap: the share that both embeddings find, 0..1.
-        first, second: how often the nearest is of the right class, by either embedding, 0..1; None without labels.
+        first, second: how often the nearest is of the right class, by either embedding, 0..1; None where
+            nothing is labelled on one side.
     """
 
     neighbours: int
@@ -36,7 +37,7 @@ class Compared:
     second: float | None
 
 
-def compare(first: Floats, second: Floats, parts: Numbers, names: Numbers | None) -> Compared:
+def compare(first: Floats, second: Floats, parts: Numbers, names: Numbers) -> Compared:
     """Compare two embeddings: those held out are looked for among the others.
 
     Args:
@@ -47,8 +48,6 @@ def compare(first: Floats, second: Floats, parts: Numbers, names: Numbers | None
     asked, there = parts == HELD_OUT, parts == TRAIN
     k = min(NEIGHBOURS, int(there.sum()))
     found, others = (nearest(vectors[asked], vectors[there], k) for vectors in (first, second))
-    if names is None:
-        return Compared(k, round(overlap(others, found), 4), None, None)
     right = (nearest_right(v[asked], names[asked], v[there], names[there]) for v in (first, second))
     return Compared(
         k, round(overlap(others, found), 4), *(None if np.isnan(share) else round(share, 4) for share in right)

@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from morphoindex.errors import UsageError
 from morphoindex.exporters.training.batches import through
 from morphoindex.exporters.training.comparing import compare, draw_neighbours
 from morphoindex.exporters.training.distillation import Distillation, student_shape
 from morphoindex.exporters.training.evaluate import Candidate, images_per_second
 from morphoindex.exporters.training.loop import TrainingSettings
-from morphoindex.exporters.training.naming import UNKNOWN, read_names
+from morphoindex.exporters.training.naming import read_measure
 from morphoindex.exporters.training.pictures import Pictures, fitted, read_pictures, squashed
 from morphoindex.exporters.training.runs import VIEWS, Order, Trained, Watcher, claim_of, export, run_training, trained
 from morphoindex.exporters.training.splitting import HELD_OUT, TRAIN, groups_of, two_parts
@@ -78,7 +77,7 @@ def distil(
     pictures = read_pictures(
         inputs, squashed(distilling.size), lambda *done: watcher.count("reading", *done)
     ).distinct()
-    label, names, groups = _labelled(pictures, distilling)
+    label, names, groups = read_measure(pictures, distilling.labels, distilling.group)
     parts = two_parts(groups_of(pictures, groups), settings.seed)
     paths = [Path(path) for path, part in zip(pictures.paths, parts, strict=True) if part == TRAIN]
     views = distilling.views or min(60_000, 40 * len(paths))
@@ -109,16 +108,6 @@ def distil(
     return trained(run, order, made, sizes, figures, {"sheet": SHEET, "views": VIEWS}, pictures.refused)
 
 
-def _labelled(pictures: Pictures, distilling: Distilling) -> tuple[str, Numbers, list[str]]:
-    """The label that is measured by, its class of each photograph, and the groups."""
-    if distilling.labels is None:
-        if distilling.group:
-            raise UsageError("--group names a label: give --labels as well")
-        return "", np.full(len(pictures), UNKNOWN), [""] * len(pictures)
-    names, groups = read_names(pictures, distilling.labels, group=distilling.group)
-    return names.ranks[-1], names.numbers[-1], groups
-
-
 def _place(teacher: Teacher, pictures: Pictures, side: int, watcher: Watcher) -> Floats:
     """Where the teacher places the photographs themselves, float32 [N, D]."""
     session = teacher.session(usable_cores())
@@ -132,7 +121,7 @@ def _place(teacher: Teacher, pictures: Pictures, side: int, watcher: Watcher) ->
 
 def _compare(learned: Floats, placed: Floats, parts: Numbers, names: Numbers, label: str) -> dict[str, Any]:
     """How the held-out photographs find their neighbours among the others, by the teacher and by the student."""
-    found = compare(placed, learned, parts, names if label else None)
+    found = compare(placed, learned, parts, names)
     figures: dict[str, Any] = {"neighbours": found.neighbours, "neighbour_overlap": found.overlap}
     if found.first is not None and found.second is not None:
         figures |= {

@@ -129,3 +129,28 @@ def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
     shown = list(names)
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
     return ", ".join(shown[:_NAMED]) + more if shown else "none"
+
+
+def read_measure(
+    pictures: Pictures, how: str | None, group: str | None
+) -> tuple[str, npt.NDArray[np.int64], list[str]]:
+    """Labels that a training is measured by, and does not learn from.
+
+    Args:
+        pictures: to be labelled.
+        how: as `read_names` has it; None for no labels.
+        group: a label whose equal values stay on one side of the split.
+
+    Returns:
+        The finest label, "" where there is none; int64 [N], the class of each picture, or UNKNOWN; their groups, "" for
+        none.
+
+    Raises:
+        UsageError: as `read_names`; or a group without labels.
+    """
+    if how is not None:
+        names, groups = read_names(pictures, how, group=group)
+        return names.ranks[-1], names.numbers[-1], groups
+    if group:
+        raise UsageError("--group names a label: give --labels as well")
+    return "", np.full(len(pictures), UNKNOWN), [""] * len(pictures)

@@ -191,7 +191,7 @@ def material_of(network: nn.Module, size: int) -> Material:
 
 
 def trained(
-    run: Run, order: Order, made: Made | Kept, parts: Mapping[str, int], figures: Mapping[str, Any],
+    run: Run, order: Order, made: Kept, parts: Mapping[str, int], figures: Mapping[str, Any],
     files: Mapping[str, str], refused: Sequence[Refusal],
 ) -> Trained:  # fmt: skip
     """Put together what a training came to."""
