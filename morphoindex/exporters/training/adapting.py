@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from morphoindex.errors import EncoderInvalid, UsageError
 from morphoindex.exporters.contract import EncoderRecord, set_metadata
@@ -27,11 +26,12 @@ from morphoindex.exporters.training.adaptation import Adaptable, Adaptation
 from morphoindex.exporters.training.batches import through
 from morphoindex.exporters.training.comparing import compare, draw_neighbours
 from morphoindex.exporters.training.loop import TrainingSettings
-from morphoindex.exporters.training.naming import UNKNOWN, read_measure
+from morphoindex.exporters.training.naming import read_measure
 from morphoindex.exporters.training.pictures import Pictures, Pixels, read_pictures
 from morphoindex.exporters.training.runs import ENCODER, Order, Trained, Watcher, claim_of, run_training, trained
 from morphoindex.exporters.training.splitting import groups_of, two_parts
 from morphoindex.exporters.training.trainable import Trainable, read_trainable
+from morphoindex.indexer.clustering.agreement import label_agreement
 from morphoindex.indexer.clustering.communities import NEIGHBOURS, Communities, communities
 from morphoindex.indexer.clustering.forest import ClusterForest
 from morphoindex.indexer.clustering.labels import NOISE
@@ -168,12 +168,11 @@ def _neighbours(before: Floats, after: Floats, parts: Numbers, names: Numbers, l
     return figures
 
 
-def _agreement(before: Communities, after: Communities, names: Numbers) -> dict[str, float]:
-    """How far the clusters agree with the labels, before and after."""
-    known, figures = names != UNKNOWN, {}
-    for suffix, found in (("_before", before), ("", after)):
-        alone = found.labels == NOISE
-        labels = np.where(alone, found.labels.max() + 1 + np.arange(len(alone)), found.labels)[known]
-        figures[f"ami{suffix}"] = round(float(adjusted_mutual_info_score(names[known], labels)), 4)
-        figures[f"ari{suffix}"] = round(float(adjusted_rand_score(names[known], labels)), 4)
-    return figures
+def _agreement(before: Communities, after: Communities, names: Numbers) -> dict[str, float | None]:
+    """How far the clusters agree with the labels, before and after, as `evaluate` measures it."""
+    first, then = (label_agreement(found.labels, names) for found in (before, after))
+    return {
+        f"{index}{suffix}": None if value is None else round(value, 4)
+        for suffix, of in (("_before", first), ("", then))
+        for index, value in (("ami", of.ami), ("ari", of.ari))
+    }
